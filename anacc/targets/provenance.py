@@ -1,0 +1,39 @@
+"""Where each value of a target comes from, as plain rows for listings and reports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from anacc.targets.quantity import SOURCES, Quantity, Source, Strict
+from anacc.targets.schema import Target
+
+
+class Row(NamedTuple):
+    """One value of a target: dotted key, value, unit, kind of source, and citation or reason."""
+
+    key: str
+    value: Any
+    unit: str
+    source: Source
+    note: str
+
+
+def rows(target: Target, source: Source | None = None) -> list[Row]:
+    """Return all values of a target in file order, or only those of one kind of source."""
+    return [row for row in _walk(target, "") if source is None or row.source == source]
+
+
+def counts(target: Target) -> dict[Source, int]:
+    """Return how many values are published, derived and assumed, in that order, zeros included."""
+    sources = [row.source for row in rows(target)]
+    return {source: sources.count(source) for source in SOURCES}
+
+
+def _walk(part: Strict, prefix: str) -> Iterator[Row]:
+    for name in type(part).model_fields:
+        inner = getattr(part, name)
+        if isinstance(inner, Quantity):
+            yield Row(prefix + name, inner.value, inner.unit, inner.source, inner.note)
+        elif isinstance(inner, Strict):
+            yield from _walk(inner, f"{prefix}{name}.")
