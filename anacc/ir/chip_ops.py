@@ -1,0 +1,178 @@
+"""The chip vocabulary: one op for each stream of the program; values are channels.
+
+A channel value holds one token (vector) for each position of a feature map or step of a sequence.
+A wide tensor is several channels side by side, its parts.  Loop nests and addresses are written
+as nested tuples, exactly as the program holds them::
+
+    nest = (counts, base, strides, dims)     for each loop one count and one stride, outermost
+                                             first; dims = ((count, stride), ...) per token
+"""
+
+from __future__ import annotations
+
+from anacc.ir.module import Channel, Level, Module, Op, Type
+from anacc.ir.spec import Attribute, OpSpec, declare
+
+_ANY, _INT, _STR, _BOOL = (Attribute(kind) for kind in ("any", "int", "str", "bool"))
+_FLOATS = Attribute("any")
+_ROUTES = Attribute("any", required=False)  # for each result, the links that it crosses
+
+_BORDER = {
+    "name": _STR,  # ONNX tensor
+    "dtype": _STR,
+    "shape": _ANY,  # -1 stands for the batch
+    "batch_axis": _INT,  # -1: none
+    "permutation": _ANY,  # of the axes without the batch
+}
+
+
+def channel(module: Module, name: str) -> Channel:
+    """The type of a chip-level value.
+
+    Raises:
+        ValueError: if it is not a channel.
+    """
+    found = module.type_of(name)
+    if not isinstance(found, Channel):
+        raise ValueError(f"{name} is not a channel")
+    return found
+
+
+def _infer_regroup(module: Module, op: Op) -> tuple[Type | None, ...]:
+    parts = [channel(module, name) for name in op.operands]
+    results = [channel(module, name) for name in op.results]
+    if len({(part.format, part.tokens) for part in parts + results}) != 1:
+        raise ValueError("all parts need one format and one token count")
+    if sum(part.token_size for part in parts) != sum(part.token_size for part in results):
+        raise ValueError("the token sizes of operands and results must add up to the same")
+    return tuple(results)
+
+
+def _infer_tile(module: Module, op: Op) -> tuple[Type | None, ...]:
+    rows, columns = module.tensor(op.operands[0]).dims
+    inputs = [channel(module, name) for name in op.operands[5:]]
+    if sum(part.token_size for part in inputs) != rows:
+        raise ValueError(f"the inputs must fill the {rows} rows of the tile")
+    for name in (op.operands[1], op.operands[2]):
+        if name and module.tensor(name).dims != (columns,):
+            raise ValueError("scale and offset need one element for each column")
+    for name in op.operands[3:5] + op.results:
+        if name and channel(module, name).token_size != columns:
+            raise ValueError(f"partial sum, residual and results have {columns} elements")
+    return (None,) * len(op.results)
+
+
+declare(
+    OpSpec(
+        "input",
+        Level.CHIP,
+        "A model input, quantised (i8), as binary16 (f16) or whole (tensor), for each result.",
+        (),
+        ("tokens*",),
+        _BORDER,
+    ),
+    OpSpec("output", Level.CHIP, "A model output.", ("tokens",), (), _BORDER),
+    OpSpec(
+        "host",
+        Level.CHIP,
+        "ONNX Runtime runs the named nodes on whole tensors; borders as for `input`, operands "
+        "first, then results.",
+        ("tokens*",),
+        ("tokens*",),
+        {"nodes": _ANY, "reasons": _ANY, "borders": _ANY},
+    ),
+    OpSpec(
+        "regroup",
+        Level.CHIP,
+        "Join the parts of each token and cut it into other parts.",
+        ("parts*",),
+        ("parts*",),
+        {"routes": _ROUTES},
+        _infer_regroup,
+    ),
+    OpSpec(
+        "gather",
+        Level.CHIP,
+        "Store the tokens of all operands to a buffer of `size` elements that holds `fill` "
+        "elsewhere (`stores`: a nest for each operand; `rescale`: a factor for each, 1 moves codes "
+        "unchanged), then read tokens from it (`load`: a nest), reduce each over its first "
+        "`window` vectors (`reduce`: none, max, average), and cut it into the results. With "
+        "`step` > 0 the outermost store loop runs `lead` rounds, then `step` rounds after each "
+        "round of the outermost load loop.",
+        ("@average?", "parts*"),
+        ("parts*",),
+        {
+            "size": _INT,
+            "fill": _INT,
+            "stores": _ANY,
+            "rescale": _FLOATS,
+            "load": _ANY,
+            "reduce": _STR,
+            "window": _INT,
+            "lead": _INT,
+            "step": _INT,
+            "routes": _ROUTES,
+        },
+    ),
+    OpSpec(
+        "tile",
+        Level.CHIP,
+        "One crossbar region: matrix-vector product of the inputs, conversion, LDPU affine, sum "
+        "with a partial sum, scaled residual, activation; results: codes and binary16 values, "
+        "each optional. A `recurrent` tile takes one more token of its inputs than it uses.",
+        ("@codes", "@scale", "@offset?", "partial?", "residual?", "inputs*"),
+        ("codes?", "values?"),
+        {
+            "layer": _STR,
+            "weight_rows": _ANY,  # (first, last + 1) of the layer's matrix
+            "weight_columns": _ANY,
+            "phases": _INT,
+            "multiplier": _INT,
+            "shift": _INT,
+            "maximum": _INT,
+            "residual_scale": Attribute("float"),
+            "activation": _STR,
+            "low": Attribute("float"),
+            "high": Attribute("float"),
+            "recurrent": _BOOL,
+            "row": Attribute("int", required=False),  # place of its corner on the crossbar
+            "column": Attribute("int", required=False),
+            "routes": _ROUTES,
+        },
+        _infer_tile,
+    ),
+    OpSpec(
+        "pointwise",
+        Level.CHIP,
+        "A GDPU function of each element: scale * left + offset, then `function` (none, relu, "
+        "clamp, tanh, sigmoid) or, with a right operand, `add` or `multiply` of the scaled "
+        "operands, then * out_scale.",
+        ("@scale", "@offset", "left", "right?"),
+        ("codes?", "values?"),
+        {
+            "function": _STR,
+            "right_scale": Attribute("float"),
+            "out_scale": Attribute("float"),
+            "low": Attribute("float"),
+            "high": Attribute("float"),
+            "routes": _ROUTES,
+        },
+    ),
+    OpSpec(
+        "lstm_cell",
+        Level.CHIP,
+        "Gates (input, candidate, forget, output; each `units` wide), cell and hidden state of "
+        "`units` hidden units over `steps` steps; hidden state in codes of 1/127. "
+        "Initial states are channels or constants of binary16 values.",
+        ("gates", "initial_h?", "initial_c?"),
+        ("feedback", "y_codes?", "y_values?", "last_codes?", "last_values?", "last_c?"),
+        {
+            "units": _INT,
+            "steps": _INT,
+            "h_scale": Attribute("float"),  # initial_h * h_scale counts 1/127
+            "c_scale": Attribute("float"),  # initial_c * c_scale is the cell state
+            "last_c_scale": Attribute("float"),  # last_c = cell state * last_c_scale
+            "routes": _ROUTES,
+        },
+    ),
+)
