@@ -1,0 +1,155 @@
+"""The borders of the chip: what a user feeds becomes tokens, and tokens become what a user gets.
+
+docs/numerics.md, Borders, states the arithmetic.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from anacc.errors import FeedError, ProgramError
+from anacc.program.manifest import Border, Manifest, Port
+from anacc.program.model import Channel, Format
+from anacc_runtime import arithmetic
+from anacc_runtime.registers import Array
+
+
+def check_feed(feed: Mapping[str, Array], manifest: Manifest) -> int:
+    """The batch size of a feed, once every input was found as the program expects it.
+
+    Args:
+        feed: for each model input its array: name, element type and shape as in ONNX Runtime.
+
+    Returns:
+        The number of samples; 1 where no input has a batch axis.
+
+    Raises:
+        FeedError: a name is unknown or missing, or an array has another type or shape, or the
+            inputs disagree about the batch, or a value is not a number.
+    """
+    known = [port.name for port in manifest.inputs]
+    for name in feed:
+        if name not in known:
+            raise FeedError(f"the program has no input `{name}`", _suggestion(name, known))
+    batch = manifest.batch
+    first = None
+    for port in manifest.inputs:
+        if port.name not in feed:
+            raise FeedError(f"the feed lacks input `{port.name}`", _listing("input", known))
+        size = _check_array(feed[port.name], port)
+        if size is None:
+            continue
+        if batch is None:
+            batch, first = size, port.name
+        elif size != batch:
+            reason = f"but input `{first}` has {batch}" if first else f"but the program has {batch}"
+            raise FeedError(f"input `{port.name}` has {size} samples, {reason}")
+    return 1 if batch is None else batch
+
+
+def encode(tensor: Array, border: Border, channel: Channel, batch: int) -> Array:
+    """The tokens of a tensor, (batch, tokens, token size); of a TENSOR channel the tensor itself.
+
+    INT8 channels get clamp(rint(v / scale), -127, 127) and BINARY16 channels h(v / scale), the
+    division in binary32.
+
+    Raises:
+        FeedError: a value is not a number.
+        ProgramError: the tensor does not fill whole tokens.
+    """
+    if channel.format is Format.TENSOR:
+        return tensor
+    # Infinities, and numbers that become infinite here, saturate below like all large ones.
+    with np.errstate(over="ignore"):
+        values = tensor.astype(np.float32)
+    if np.isnan(values).any():
+        raise FeedError(f"tensor `{border.name}` holds a value that is not a number (NaN)")
+    if border.batch_axis is None:
+        values = values[np.newaxis]
+    else:
+        values = np.moveaxis(values, border.batch_axis, 0)
+    values = values.transpose(0, *(axis + 1 for axis in border.permutation))
+    tokens, rest = divmod(int(np.prod(values.shape[1:])), channel.token_size)
+    if rest:
+        raise ProgramError(f"tensor `{border.name}` does not fill whole tokens")
+    values = values.reshape(len(values), tokens, channel.token_size)
+    with np.errstate(over="ignore"):
+        values = values / np.float32(border.scale)
+    elements = arithmetic.code if channel.format is Format.INT8 else arithmetic.h
+    return np.broadcast_to(elements(values), (batch, tokens, channel.token_size))
+
+
+def decode(tokens: Array, border: Border, channel: Channel, batch: int) -> Array:
+    """The tensor that tokens stand for: element * scale in binary32, then the tensor's type.
+
+    Raises:
+        ProgramError: the tokens do not fill the tensor, or the tensor has no batch axis but there
+            is not exactly one sample.
+    """
+    if channel.format is Format.TENSOR:
+        return tokens
+    sizes = [size for axis, size in enumerate(border.shape) if axis != border.batch_axis]
+    shape = [sizes[axis] for axis in border.permutation]
+    known = [size for size in shape if size is not None]
+    elements = tokens.shape[1] * tokens.shape[2]
+    if len(known) < len(shape) or int(np.prod(known)) != elements:
+        raise ProgramError(f"tensor `{border.name}` is not filled by its {elements} elements")
+    values = tokens.astype(np.float32) * np.float32(border.scale)
+    values = values.reshape(batch, *known)
+    inverse = np.argsort(border.permutation)
+    values = values.transpose(0, *(int(axis) + 1 for axis in inverse))
+    if border.batch_axis is not None:
+        values = np.moveaxis(values, 0, border.batch_axis)
+    elif batch == 1:
+        values = values[0]
+    else:
+        raise ProgramError(
+            f"tensor `{border.name}` has no batch axis, but there are {batch} samples"
+        )
+    return np.ascontiguousarray(_cast(values, border.dtype))
+
+
+def _cast(values: Array, dtype: str) -> Array:
+    """Binary32 to a tensor's type; integers round to nearest even and saturate."""
+    kind = np.dtype(dtype)
+    if kind.kind == "f":
+        return values.astype(kind)
+    if kind.kind == "b":
+        return values.astype(np.bool_)
+    limits = np.iinfo(kind)
+    rounded = np.rint(values.astype(np.float64))
+    # On-chip values are far below 2**53, so that the limits of 64-bit types never matter.
+    return np.clip(rounded, float(limits.min), float(limits.max)).astype(kind)
+
+
+def _check_array(array: Array, port: Port) -> int | None:
+    """Check one input; its batch size, or None where it has no batch axis."""
+    if not isinstance(array, np.ndarray):
+        raise FeedError(f"input `{port.name}` is not a NumPy array but {type(array).__name__}")
+    if array.dtype != np.dtype(port.dtype):
+        raise FeedError(
+            f"input `{port.name}` has element type {array.dtype}, not {port.dtype}",
+            f"convert it with `.astype(numpy.{port.dtype.replace('bool', 'bool_')})`",
+        )
+    fits = array.ndim == len(port.shape) and all(
+        expected is None or axis == port.batch_axis or size == expected
+        for axis, (size, expected) in enumerate(zip(array.shape, port.shape, strict=True))
+    )
+    if not fits:
+        expected_shape = ", ".join("batch" if n is None else str(n) for n in port.shape)
+        raise FeedError(
+            f"input `{port.name}` has shape {list(array.shape)}, not [{expected_shape}]"
+        )
+    return None if port.batch_axis is None else int(array.shape[port.batch_axis])
+
+
+def _suggestion(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"did you mean `{close[0]}`?" if close else _listing("input", known)
+
+
+def _listing(what: str, names: Iterable[str]) -> str:
+    return f"the {what}s are " + ", ".join(f"`{name}`" for name in names)

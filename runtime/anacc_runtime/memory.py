@@ -1,0 +1,56 @@
+"""Estimates the memory that a part of a batch needs, to choose how many samples to run at once."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+
+from anacc.program.image import Image
+from anacc.program.model import Slice, Stream
+from anacc.program.walk import walk
+from anacc_runtime.network import Network, Phase, channel_ends
+from anacc_runtime.plan import writes
+from anacc_runtime.registers import DTYPE
+
+# An instruction computes in binary32 or binary64 and holds two or three such arrays.
+TEMPORARY_BYTES_PER_ELEMENT = 24
+
+
+def bytes_per_sample(image: Image, phase: Phase, network: Network) -> int:
+    """Bytes that one sample needs at the worst moment of a phase, roughly."""
+    ends = channel_ends(image)
+    live: dict[int, int] = {}
+    worst = 1
+    for position, component in enumerate(phase.components):
+        work = 0
+        for number in component.streams:
+            stream = image.code.streams[number]
+            work += _stream_bytes(stream)
+            for channel in ends[number][1]:
+                kind = image.code.channels[channel]
+                tokens = network.token_counts[channel]
+                live[channel] = tokens * kind.token_size * np.dtype(DTYPE[kind.format]).itemsize
+        worst = max(worst, work + sum(live.values()))
+        for channel in [c for c in live if phase.last_reader.get(c, -1) <= position]:
+            del live[channel]
+    return worst
+
+
+def _stream_bytes(stream: Stream) -> int:
+    """Registers and buffer, and the temporaries of the largest instruction."""
+    registers: dict[int, int] = {}
+    largest = 0
+    for place in walk(stream.body):
+        iterations = prod(loop.count for loop in place.loops if not loop.sequential)
+        for target in writes(place.instr):
+            register = stream.registers[target.register]
+            size = iterations * register.length * np.dtype(DTYPE[register.format]).itemsize
+            registers[target.register] = max(registers.get(target.register, 0), size)
+        operands = [operand for operand in place.instr.operands if isinstance(operand, Slice)]
+        elements = iterations * sum(operand.length for operand in operands)
+        largest = max(largest, elements * TEMPORARY_BYTES_PER_ELEMENT)
+    buffer = 0
+    if stream.buffer is not None:
+        buffer = stream.buffer.size * np.dtype(DTYPE[stream.buffer.format]).itemsize
+    return sum(registers.values()) + buffer + largest
