@@ -144,9 +144,9 @@ declare(
     OpSpec(
         "pointwise",
         Level.CHIP,
-        "A GDPU function of each element: scale * left + offset, then `function` (none, relu, "
-        "clamp, tanh, sigmoid) or, with a right operand, `add` or `multiply` of the scaled "
-        "operands, then * out_scale.",
+        "A function of each element, on a GDPU or in an LDPU: scale * left + offset, then "
+        "`function` (none, relu, clamp, tanh, sigmoid) or, with a right operand, `add` or "
+        "`multiply` of the scaled operands, then * out_scale.",
         ("@scale", "@offset", "left", "right?"),
         ("codes?", "values?"),
         {
