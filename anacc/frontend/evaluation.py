@@ -1,0 +1,140 @@
+"""ONNX Runtime as a calculator: the value of a node, and the types that it infers.
+
+Always one thread and no graph optimisation, so that the same model gives the same bits.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from onnx import ModelProto, NodeProto, TensorProto, TypeProto, helper, numpy_helper
+
+from anacc.errors import ModelError
+from anacc.frontend.external import Array
+
+_INLINE_BYTES = 1024
+_NATIVE = {np.dtype(name) for name in ("f2", "f4", "f8", "?", "i1", "i2", "i4", "i8")}
+_NATIVE |= {np.dtype(name) for name in ("u1", "u2", "u4", "u8")}
+
+
+class Session:
+    """A model that ONNX Runtime has loaded.
+
+    Args:
+        model: the graph; its `constants` are not in it.
+        constants: the constants by name; large ones are shared with ONNX Runtime, not copied.
+
+    Raises:
+        ModelError: if ONNX Runtime refuses it.
+    """
+
+    def __init__(self, model: ModelProto, constants: Mapping[str, Array]) -> None:
+        options = ort.SessionOptions()
+        options.log_severity_level = 4
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+        complete = ModelProto()
+        complete.CopyFrom(model)
+        shared: dict[str, Any] = {}
+        for name, array in constants.items():
+            if array.nbytes <= _INLINE_BYTES or array.dtype not in _NATIVE:
+                complete.graph.initializer.append(numpy_helper.from_array(array, name))
+                continue
+            tensor = complete.graph.initializer.add(name=name, dims=array.shape)
+            tensor.data_type = helper.np_dtype_to_tensor_dtype(array.dtype)
+            tensor.data_location = TensorProto.EXTERNAL
+            # The place is never read: the array below takes its part.
+            tensor.external_data.add(key="location", value="shared")
+            shared[name] = ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array))
+        if shared:
+            options.add_external_initializers(list(shared), list(shared.values()))
+        self._shared = shared
+        try:
+            self._session = ort.InferenceSession(
+                complete.SerializeToString(), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # ONNX Runtime raises classes of its own below Exception.
+            raise ModelError(f"ONNX Runtime cannot load the model: {reason_of(error)}") from error
+
+    def run(self, feed: Mapping[str, Array]) -> list[Any]:
+        """All outputs for a feed.
+
+        Raises:
+            ModelError: if ONNX Runtime fails on it.
+        """
+        try:
+            outputs: list[Any] = self._session.run(None, dict(feed))
+        except Exception as error:
+            raise ModelError(f"ONNX Runtime cannot run the model: {reason_of(error)}") from error
+        return outputs
+
+    def output_types(self) -> dict[str, TypeProto]:
+        """The types of the outputs that are tensors, as far as ONNX Runtime infers them."""
+        types = {}
+        for output in self._session.get_outputs():
+            element = output.type.removeprefix("tensor(").removesuffix(")")
+            code = getattr(TensorProto, element.upper(), None)
+            if output.type.startswith("tensor(") and code is not None:
+                # ONNX Runtime writes an unknown rank like a scalar: such a shape is no news.
+                types[output.name] = helper.make_tensor_type_proto(code, output.shape or None)
+        return types
+
+
+def reason_of(error: Exception) -> str:
+    """The first line of what ONNX Runtime says, without its codes."""
+    text = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return text.rsplit(" : ", 1)[-1].strip().rstrip(".")[:300]
+
+
+def evaluate(
+    node: NodeProto, arrays: Mapping[str, Array], opsets: Sequence[onnx.OperatorSetIdProto]
+) -> list[Array] | None:
+    """The results of a node on arrays.
+
+    Args:
+        node: the node; it has no inner graphs.
+        arrays: its inputs by name.
+        opsets: the operator sets of the model.
+
+    Returns:
+        one array for each output, None if ONNX Runtime cannot run the node.
+    """
+    feed = {name: array for name, array in arrays.items() if array.dtype in _NATIVE}
+    inputs = [
+        helper.make_tensor_value_info(
+            name, helper.np_dtype_to_tensor_dtype(array.dtype), list(array.shape)
+        )
+        for name, array in feed.items()
+    ]
+    others = {name: array for name, array in arrays.items() if name not in feed}
+    outputs = [onnx.ValueInfoProto(name=name) for name in node.output if name]
+    graph = helper.make_graph([node], "node", inputs, outputs)
+    model = helper.make_model(graph, opset_imports=list(opsets), ir_version=10)
+    try:
+        results = iter(Session(model, others).run(feed))
+    except ModelError:
+        return None
+    arrays_out = []
+    for name in node.output:
+        result = next(results) if name else np.zeros(0, np.float32)
+        if not isinstance(result, np.ndarray):
+            return None
+        result.flags.writeable = False
+        arrays_out.append(result)
+    return arrays_out
+
+
+def size_of(kind: TypeProto) -> int | None:
+    """Bytes of a tensor of this type, or None if they are not known."""
+    tensor = kind.tensor_type
+    if not tensor.elem_type or not tensor.HasField("shape"):
+        return None
+    if not all(dim.HasField("dim_value") for dim in tensor.shape.dim):
+        return None
+    item = helper.tensor_dtype_to_np_dtype(tensor.elem_type).itemsize
+    return item * math.prod(dim.dim_value for dim in tensor.shape.dim)

@@ -1,0 +1,117 @@
+"""Tensors of a model as NumPy arrays, in the file or in files beside it.
+
+Data beside the model is memory mapped, never copied.  A model may name only files inside its own
+folder: a path that leaves it, directly or through a symbolic link, is refused.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from anacc.errors import ModelError
+
+Array = npt.NDArray[Any]
+
+
+def array_of(tensor: TensorProto, folder: Path | None) -> Array:
+    """The content of a tensor, read only.
+
+    Args:
+        tensor: the tensor.
+        folder: the folder of the model, or None for a model in memory.
+
+    Raises:
+        ModelError: if its data is missing, outside the folder, or not of the stated size.
+    """
+    name = tensor.name or "constant"
+    if any(dim < 0 for dim in tensor.dims):
+        raise ModelError(f"tensor `{name}` has a negative dimension")
+    if tensor.data_location == TensorProto.EXTERNAL:
+        return _mapped(tensor, name, folder)
+    try:
+        array: Array = numpy_helper.to_array(tensor)
+    except (ValueError, TypeError, KeyError, RuntimeError, MemoryError) as error:
+        raise ModelError(f"tensor `{name}` is damaged: its data does not fit its shape") from error
+    array.flags.writeable = False
+    return array
+
+
+def external_file(tensor: TensorProto, folder: Path | None) -> Path:
+    """The file that holds the data of an external tensor.
+
+    Raises:
+        ModelError: if it is missing or outside the folder of the model.
+    """
+    name = tensor.name or "constant"
+    location = _entries(tensor).get("location", "")
+    if folder is None:
+        raise ModelError(
+            f"tensor `{name}` is in the file `{location}`, but the model came without its path",
+            "give the path of the model, or load it with its external data",
+        )
+    root = folder.resolve()
+    try:
+        path = (root / location).resolve()
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ModelError(f"tensor `{name}` names no usable file: `{location!r}`") from error
+    if not location or Path(location).is_absolute() or not path.is_relative_to(root):
+        raise ModelError(f"tensor `{name}` is in `{location}`, outside the folder of the model")
+    if not path.is_file():
+        raise ModelError(f"tensor `{name}` is in the file `{location}`, which does not exist")
+    return path
+
+
+def _entries(tensor: TensorProto) -> dict[str, str]:
+    return {entry.key: entry.value for entry in tensor.external_data}
+
+
+def _mapped(tensor: TensorProto, name: str, folder: Path | None) -> Array:
+    path = external_file(tensor, folder)
+    entries = _entries(tensor)
+    try:
+        dtype = helper.tensor_dtype_to_np_dtype(tensor.data_type)
+        offset = int(entries.get("offset", "0"))
+        stated = int(entries.get("length", "-1"))
+    except (KeyError, ValueError, TypeError) as error:
+        raise ModelError(f"tensor `{name}` has an unknown type or a malformed place") from error
+    packed = tensor.data_type in (TensorProto.INT4, TensorProto.UINT4, TensorProto.FLOAT4E2M1)
+    if packed or dtype == np.dtype(object):
+        raise ModelError(f"tensor `{name}` has an element type that cannot be in its own file")
+    count = math.prod(tensor.dims)
+    length = count * dtype.itemsize
+    if offset < 0 or stated not in (-1, length) or offset + length > path.stat().st_size:
+        raise ModelError(f"tensor `{name}` does not fit its place in `{path.name}`")
+    if length == 0:
+        return np.zeros(tuple(tensor.dims), dtype)
+    flat = np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=(count,))
+    return np.asarray(flat).reshape(tuple(tensor.dims))
+
+
+def embed(graph: onnx.GraphProto, folder: Path | None) -> None:
+    """Put the external tensors of attributes and inner graphs into the graph itself.
+
+    Those of the outermost graph's initialisers are not touched.
+
+    Raises:
+        ModelError: as `array_of` does.
+    """
+    for node in graph.node:
+        for attribute in node.attribute:
+            for tensor in (attribute.t, *attribute.tensors):
+                _embed_tensor(tensor, folder)
+            for inner in (attribute.g, *attribute.graphs):
+                for tensor in inner.initializer:
+                    _embed_tensor(tensor, folder)
+                embed(inner, folder)
+
+
+def _embed_tensor(tensor: TensorProto, folder: Path | None) -> None:
+    if tensor.data_location == TensorProto.EXTERNAL:
+        tensor.CopyFrom(numpy_helper.from_array(array_of(tensor, folder), tensor.name))

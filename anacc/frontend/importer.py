@@ -1,0 +1,266 @@
+"""From an ONNX model to a module of graph ops.
+
+Read and check the model; fold constants; try what the batch may be; then import node by node.
+Every node becomes the ops of its operator, or a `host` op with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from onnx import ModelProto, NodeProto, helper
+
+import anacc.frontend.operators  # noqa: F401  (fills the table of importers)
+from anacc.errors import CompileError
+from anacc.frontend.batch import (
+    Hypothesis,
+    NotBatch,
+    check_symbols,
+    hypotheses,
+    inputs_of,
+    is_recurrent,
+    judge,
+    sizes_in,
+)
+from anacc.frontend.external import Array
+from anacc.frontend.facts import Facts, gather_facts
+from anacc.frontend.inference import DoesNotFit, Known, fold_constants
+from anacc.frontend.node import Node, Scope, Unsupported
+from anacc.frontend.ordering import reads
+from anacc.frontend.reading import Original, read
+from anacc.frontend.registry import importer_of
+from anacc.frontend.source import Ports, SourceModel, clean_model, port_of
+from anacc.ir import BATCH, Level, Module, Op, TensorType, Value
+
+
+def import_model(
+    model: str | Path | ModelProto,
+    *,
+    shapes: Mapping[str, int] | None = None,
+    sample: Mapping[str, Array] | None = None,
+) -> Module:
+    """Import an ONNX model.
+
+    Args:
+        model: path of an ONNX file, or a model in memory.
+        shapes: sizes of symbolic dimensions by name; an unnamed one is called `input:axis`.
+        sample: arrays for some inputs, which give sizes to the other symbolic dimensions.
+
+    Returns:
+        a module at graph level, its ops in topological order, its `source` a `SourceModel`.
+
+    Raises:
+        ModelError: if the model cannot be read or is not valid ONNX.
+        UsageError: if `shapes` names a dimension that the model does not have.
+        FeedError: if the sample does not fit the inputs.
+        CompileError: if a dimension has no size.
+    """
+    original = read(model)
+    given = dict(sample or {})
+    inputs = inputs_of(original.model.graph, given)
+    check_symbols(inputs, shapes or {})
+    sizes = sizes_in(inputs, given)
+    constants = fold_constants(original.model, original.constants)
+    reasons: list[str] = []
+    fixed: list[Module] = []
+    ways = hypotheses(inputs, shapes or {}, sizes, is_recurrent(original.model.graph))
+    try:
+        for way in ways:
+            try:
+                module = _import(original, constants, way)
+            except (NotBatch, DoesNotFit) as refusal:
+                taken = " and ".join(f"`{symbol}`" for symbol in way.symbols) or "axis 0"
+                reasons.append(f"{taken} is not the batch, because {refusal}")
+                continue
+            if way.batch is None:
+                return module
+            fixed.append(module)
+    except CompileError as error:
+        why = f": {reasons[0]}" if reasons else ""
+        raise CompileError(error.message + why, error.hint) from None
+    # A first axis of fixed size may be a batch or not: what suits the chip better decides.
+    return min(fixed, key=_host_nodes)
+
+
+def _host_nodes(module: Module) -> int:
+    """How many nodes stay on the host."""
+    return sum(op.kind == "host" for op in module.ops)
+
+
+def _import(original: Original, constants: Mapping[str, Known], way: Hypothesis) -> Module:
+    """The module for one way to see the batch.
+
+    Raises:
+        NotBatch, DoesNotFit: if that way is wrong.
+    """
+    facts = gather_facts(original.model, constants, way.inputs, way.batch)
+    nodes, outputs, facts = _cleaned(original, facts)
+    for node in nodes:
+        judge(node, facts.types)
+    used = frozenset({name for node in nodes for name in reads(node)} | set(outputs.values()))
+    version = {entry.domain: entry.version for entry in original.model.opset_import}[""]
+    scope = Scope()
+    for entry in way.inputs:
+        scope.values[f"%{entry.name}"] = Value(f"%{entry.name}", facts.types[entry.name])
+    for proto in nodes:
+        _import_node(Node(proto, version, facts, used, scope, frozenset(facts.types)))
+    ops = _live_ops(scope.ops, {f"%{name}" for name in outputs.values()})
+    kept = {f"%{entry.name}" for entry in way.inputs} | {r for op in ops for r in op.results if r}
+    read_by_nodes = {name for node in nodes for name in reads(node)}
+    source = SourceModel(
+        graph_name=original.model.graph.name or "graph",
+        sha256=original.sha256,
+        model=clean_model(original.model, nodes, facts.types, list(outputs.values())),
+        constants={n: a for n, a in facts.values.items() if n in read_by_nodes},
+        types=facts.types,
+        ports=Ports(
+            tuple(port_of(entry.name, facts.types[entry.name]) for entry in way.inputs),
+            tuple(port_of(name, facts.types[name]) for name in outputs),
+        ),
+        stands_for=scope.stands_for,
+    )
+    operands = {name for op in ops for name in op.operands}
+    return Module(
+        level=Level.GRAPH,
+        name=original.model.graph.name or "graph",
+        batch=way.batch,
+        inputs=tuple(f"%{entry.name}" for entry in way.inputs),
+        outputs=tuple((name, f"%{tensor}") for name, tensor in outputs.items()),
+        values={name: value for name, value in scope.values.items() if name in kept},
+        constants={n: array for n, array in scope.constants.items() if n in operands},
+        ops=tuple(ops),
+        source=source,
+    )
+
+
+def _cleaned(original: Original, facts: Facts) -> tuple[list[NodeProto], dict[str, str], Facts]:
+    """The nodes that are left, the tensor behind each output, and the facts with both.
+
+    Constants fold; a reshape states its target as a constant, -1 at the batch; an output that is
+    an input or a constant gets an Identity node, so that every output is computed.
+    """
+    graph = original.model.graph
+    types, values = dict(facts.types), dict(facts.values)
+    nodes = []
+    for node in graph.node:
+        if all(name in values for name in node.output if name):
+            continue
+        copy = NodeProto()
+        copy.CopyFrom(node)
+        _state_target(copy, types, values)
+        nodes.append(copy)
+    computed = {name for node in nodes for name in node.output}
+    outputs: dict[str, str] = {}
+    for entry in graph.output:
+        tensor = entry.name
+        if tensor not in computed:
+            tensor = _fresh(f"{tensor}.copy", types)
+            types[tensor] = types[entry.name]
+            name = _fresh(f"Identity:{tensor}", {node.name: node for node in nodes})
+            nodes.append(helper.make_node("Identity", [entry.name], [tensor], name=name))
+        outputs[entry.name] = tensor
+    needed = set(outputs.values())
+    live = []
+    for node in reversed(nodes):
+        if needed.intersection(name for name in node.output if name):
+            needed.update(reads(node))
+            live.append(node)
+    changed = Facts(types, values, facts.samples, facts.notes, facts.batched)
+    return live[::-1], outputs, changed
+
+
+def _state_target(node: NodeProto, types: dict[str, TensorType], values: dict[str, Array]) -> None:
+    """Make the target of a reshape a constant where shape arithmetic computes it."""
+    if node.op_type != "Reshape" or node.domain != "" or node.input[1] in values:
+        return
+    shape = types[node.output[0]].shape
+    if shape is None or 0 in shape:
+        return
+    name = _fresh(f"{node.output[0]}.shape", types)
+    target = np.array([dim if isinstance(dim, int) else -1 for dim in shape], np.int64)
+    types[name], values[name] = TensorType("int64", target.shape), target
+    node.input[1] = name
+
+
+def _fresh(wanted: str, taken: Mapping[str, object]) -> str:
+    name, count = wanted, 1
+    while name in taken:
+        count += 1
+        name = f"{wanted}#{count}"
+    return name
+
+
+def _import_node(node: Node) -> None:
+    """Add the ops of a node; a `host` op if the chip does not run it."""
+    scope = node.scope
+    mark = scope.mark()
+    try:
+        importer = importer_of(node.proto)
+        if importer is None:
+            domain = f"{node.proto.domain}." if node.proto.domain else ""
+            reason = f"the chip has no operator {domain}{node.proto.op_type}"
+        else:
+            _check_shapes(node)
+            for constraint in importer.requires:
+                if not constraint(node):
+                    raise Unsupported((constraint.__doc__ or "").strip())
+            _check_elements(node)
+            importer.build(node)
+            return
+    except Unsupported as unsupported:
+        reason = f"it runs on the chip only if {unsupported}"
+    scope.undo(mark)
+    operands = tuple(f"%{name}" for name in reads(node.proto) if name not in node.facts.values)
+    results = tuple(node.output(i) for i in range(len(node.proto.output)) if node.uses(i))
+    for name in results:
+        scope.values[name] = Value(name, node.facts.types[name[1:]])
+    attributes = {"nodes": (node.name,), "reasons": (reason,)}
+    scope.ops.append(Op("host", operands, results, attributes, (node.name,)))
+
+
+def _activations(node: Node) -> list[str]:
+    """The tensors of a node that are neither constant nor unused."""
+    facts = node.facts
+    names = [name for name in reads(node.proto) if name not in facts.values]
+    names = [name for name in names if name not in facts.samples]
+    return names + [name for i, name in enumerate(node.proto.output) if node.uses(i)]
+
+
+def _check_shapes(node: Node) -> None:
+    """The conditions of every operator, before its own.
+
+    Raises:
+        Unsupported: if the shape of an activation is unknown.
+    """
+    for name in _activations(node):
+        if node.facts.types[name].shape is None:
+            note = node.facts.notes.get(name, "has no known shape")
+            raise Unsupported(f"its shapes are known, but `{name}` {note}")
+
+
+def _check_elements(node: Node) -> None:
+    """The conditions of every operator, after its own.
+
+    Raises:
+        Unsupported: if an activation is not float32, has no elements, or is not of the batch.
+    """
+    for name in _activations(node):
+        kind = node.facts.types[name]
+        if kind.dtype != "float32":
+            raise Unsupported(f"its tensors are float32, but `{name}` is {kind.dtype}")
+        if not kind.shape or 0 in kind.shape:
+            raise Unsupported(f"its tensors have axes and elements, but `{name}` is {kind.shape}")
+        if node.facts.batched and BATCH not in kind.shape:
+            raise Unsupported(f"its tensors have a batch axis, but `{name}` has none")
+
+
+def _live_ops(ops: list[Op], needed: set[str]) -> list[Op]:
+    """The ops that an output depends on."""
+    needed, live = set(needed), []
+    for op in reversed(ops):
+        if needed.intersection(result for result in op.results if result):
+            needed.update(op.operands)
+            live.append(op)
+    return live[::-1]

@@ -1,0 +1,63 @@
+"""Convolutions and batch normalisation."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from anacc.frontend.node import Node
+from anacc.frontend.operators.windows import has_batch_first, has_known_padding, window_of
+from anacc.frontend.registry import imports
+
+
+def has_constant_parameters(node: Node) -> bool:
+    """its parameters are constants"""
+    positions = range(1, len(node.proto.input))
+    return all(node.constant(i) is not None for i in positions if node.has(i))
+
+
+def has_one_or_two_axes(node: Node) -> bool:
+    """it has one or two spatial axes"""
+    return len(node.shape(0)) in (3, 4)
+
+
+def is_inference(node: Node) -> bool:
+    """it normalises by the stored statistics, for each channel"""
+    others = any(node.uses(i) for i in range(1, len(node.proto.output)))
+    trains = node.attribute("training_mode", 0)
+    return not others and not trains and node.attribute("spatial", 1) == 1
+
+
+@imports(
+    "Conv",
+    requires=(has_constant_parameters, has_one_or_two_axes, has_known_padding, has_batch_first),
+)
+def import_conv(node: Node) -> None:
+    """Conv becomes `conv`."""
+    kernel = node.constant(1)
+    window = window_of(node, kernel.shape[2:] if kernel is not None else ())
+    operands = (node.value(0), node.weight(1), *((node.weight(2),) if node.has(2) else ()))
+    node.emit(
+        "conv",
+        operands,
+        strides=window.strides,
+        pads=window.pads,
+        dilations=window.dilations,
+        group=int(node.attribute("group", 1)),
+    )
+
+
+@imports("BatchNormalization", requires=(has_constant_parameters, is_inference))
+def import_batch_normalization(node: Node) -> None:
+    """BatchNormalization becomes `affine`, its parameters merged in double precision."""
+    scale, bias, mean, variance = (
+        np.asarray(node.constant(i), np.float64).reshape(-1, *(1,) * (len(node.shape(0)) - 2))
+        for i in range(1, 5)
+    )
+    factor = scale / np.sqrt(variance + node.attribute("epsilon", 1e-5))
+    name = node.proto.output[0]
+    operands = (
+        node.value(0),
+        node.fresh_constant(factor.astype(np.float32), f"{name}.scale"),
+        node.fresh_constant((bias - mean * factor).astype(np.float32), f"{name}.offset"),
+    )
+    node.emit("affine", operands)

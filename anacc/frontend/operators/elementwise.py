@@ -1,0 +1,179 @@
+"""Pointwise operators: activations, and sums and products with constants or activations."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from anacc.frontend.external import Array
+from anacc.frontend.node import Node, Unsupported
+from anacc.frontend.registry import imports
+from anacc.ir import BATCH
+
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+def has_constant_bounds(node: Node) -> bool:
+    """its bounds are constants"""
+    bounds = [node.constant(i) for i in (1, 2) if node.has(i)]
+    return all(bound is not None and bound.size == 1 for bound in bounds)
+
+
+def divides_by_constant(node: Node) -> bool:
+    """it divides by a constant without zeros"""
+    divisor = node.sample(1)
+    return divisor is not None and bool(np.all(divisor))
+
+
+@imports("Relu")
+def import_relu(node: Node) -> None:
+    """Relu becomes `relu`."""
+    node.emit("relu", (node.value(0),))
+
+
+@imports("Sigmoid")
+def import_sigmoid(node: Node) -> None:
+    """Sigmoid becomes `sigmoid`."""
+    node.emit("sigmoid", (node.value(0),))
+
+
+@imports("Tanh")
+def import_tanh(node: Node) -> None:
+    """Tanh becomes `tanh`."""
+    node.emit("tanh", (node.value(0),))
+
+
+def gives_no_mask(node: Node) -> bool:
+    """nothing reads its mask, and it does not drop anything"""
+    training = node.constant(2)
+    drops = node.has(2) and (training is None or bool(training.any()))
+    return not node.uses(1) and not drops
+
+
+@imports("Identity", "Dropout", requires=(gives_no_mask,))
+def import_identity(node: Node) -> None:
+    """Identity and Dropout (at inference) become `identity`."""
+    node.emit("identity", (node.value(0),))
+
+
+@imports("Cast")
+def import_cast(node: Node) -> None:
+    """A Cast from float32 to float32 becomes `identity`."""
+    node.emit("identity", (node.value(0),))
+
+
+@imports("Clip", requires=(has_constant_bounds,))
+def import_clip(node: Node) -> None:
+    """Clip becomes `clamp`, or `relu` or `identity` where that says the same."""
+    low = float(node.attribute("min", -_LARGEST))
+    high = float(node.attribute("max", _LARGEST))
+    if node.version >= 11:
+        bounds = [node.constant(1), node.constant(2)]
+        low = -_LARGEST if bounds[0] is None else float(bounds[0].item())
+        high = _LARGEST if bounds[1] is None else float(bounds[1].item())
+    if not low <= high:
+        raise Unsupported("its lower bound is not above its upper bound")
+    if low <= -_LARGEST and high >= _LARGEST:
+        node.emit("identity", (node.value(0),))
+    elif low == 0 and high >= _LARGEST:
+        node.emit("relu", (node.value(0),))
+    else:
+        low, high = max(low, -_LARGEST), min(high, _LARGEST)
+        node.emit("clamp", (node.value(0),), low=low, high=high)
+
+
+@imports("Add", "Sum")
+def import_add(node: Node) -> None:
+    """A sum becomes `affine` with a constant, else `add`."""
+    if len(node.proto.input) != 2:
+        raise Unsupported("it adds two operands")
+    if node.sample(0) is not None or node.sample(1) is not None:
+        position = 0 if node.sample(0) is not None else 1
+        _affine(node, 1 - position, scale=None, offset=_factor(node, position), given=position)
+    else:
+        node.emit("add", (_expanded(node, 0), _expanded(node, 1)))
+
+
+@imports("Sub")
+def import_sub(node: Node) -> None:
+    """A difference becomes `affine` with a constant; else the right operand is negated, added."""
+    if node.sample(1) is not None:
+        _affine(node, 0, scale=None, offset=-_factor(node, 1))
+    elif node.sample(0) is not None:
+        _affine(node, 1, scale=np.full(1, -1, np.float32), offset=_factor(node, 0))
+    else:
+        name = node.proto.input[1]
+        minus, zero = np.full(1, -1, np.float32), np.zeros(1, np.float32)
+        constants = (
+            node.fresh_constant(minus, f"{node.proto.output[0]}.scale"),
+            node.fresh_constant(zero, f"{node.proto.output[0]}.offset"),
+        )
+        negated = node.derive("affine", (_expanded(node, 1), *constants), "negated", name)
+        node.emit("add", (_expanded(node, 0), negated))
+
+
+@imports("Mul")
+def import_mul(node: Node) -> None:
+    """A product becomes `affine` with a constant, else `multiply`."""
+    if node.sample(0) is not None or node.sample(1) is not None:
+        position = 0 if node.sample(0) is not None else 1
+        _affine(node, 1 - position, scale=_factor(node, position), offset=None, given=position)
+    else:
+        node.emit("multiply", (_expanded(node, 0), _expanded(node, 1)))
+
+
+@imports("Div", requires=(divides_by_constant,))
+def import_div(node: Node) -> None:
+    """A quotient by a constant becomes `affine` with its reciprocal."""
+    reciprocal = (1 / np.asarray(_factor(node, 1), np.float64)).astype(np.float32)
+    _affine(node, 0, scale=reciprocal, offset=None)
+
+
+@imports("Neg")
+def import_neg(node: Node) -> None:
+    """Neg becomes `affine` with scale -1."""
+    _affine(node, 0, scale=np.full(1, -1, np.float32), offset=None)
+
+
+def _factor(node: Node, position: int) -> Array:
+    """A constant operand with an axis at least, and an axis of 1 where the result has the batch."""
+    value = np.asarray(node.sample(position))
+    value = value.reshape(1) if value.ndim == 0 else value
+    result = node.result()
+    if BATCH in result:
+        axis = result.index(BATCH) - len(result)
+        if -axis <= value.ndim and value.shape[axis] != 1:
+            first = np.take(value, [0], axis=axis)
+            if not np.array_equal(np.broadcast_to(first, value.shape), value):
+                raise Unsupported("its constant is the same for every sample")
+            value = first
+    if not np.all(np.isfinite(value)):
+        raise Unsupported("its constant is finite")
+    return value
+
+
+def _affine(
+    node: Node,
+    position: int,
+    *,
+    scale: Array | None,
+    offset: Array | None,
+    given: int | None = None,
+) -> None:
+    """Emit x * scale + offset; None is the neutral constant, `given` an operand used as it is."""
+    operand = _expanded(node, position)
+    names = []
+    for array, neutral, suffix in ((scale, 1, "scale"), (offset, 0, "offset")):
+        content = np.full(1, neutral, np.float32) if array is None else array
+        if given is not None and array is not None and array is node.constant(given):
+            names.append(node.weight(given))
+        else:
+            names.append(node.fresh_constant(content, f"{node.proto.output[0]}.{suffix}"))
+    node.emit("affine", (operand, *names))
+
+
+def _expanded(node: Node, position: int) -> str:
+    """An operand in the shape of the result: by an `expand` where it is broadcast."""
+    if node.shape(position) == node.result():
+        return node.value(position)
+    name = node.proto.input[position]
+    return node.derive("expand", (node.value(position),), "expanded", name, shape=node.result())

@@ -1,0 +1,211 @@
+"""Reading a model: a file or a ModelProto becomes a checked graph and its constants.
+
+What holds afterwards: the graph is valid ONNX in an operator set that is known here, has no local
+functions, its nodes are in topological order and have distinct names, and its initialisers stand
+apart as arrays.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+from google.protobuf.message import DecodeError, Message
+from onnx import ModelProto, TensorProto, checker, helper, inliner
+
+from anacc.errors import ModelError
+from anacc.frontend.external import Array, array_of, embed, external_file
+from anacc.frontend.ordering import name_nodes, sort_nodes
+
+OLDEST_OPSET = 7
+"""Older operator sets broadcast by attributes; no ONNX Runtime that we know runs them."""
+NEWEST_OPSET = 27
+"""The newest operator set that ONNX Runtime 1.32 runs."""
+_STRIP = ("value_info", "quantization_annotation", "metadata_props", "doc_string")
+
+
+@dataclass(frozen=True)
+class Original:
+    """A model as read.
+
+    Attributes:
+        model: without initialisers, value infos and functions.
+        constants: the initialisers by name.
+        sha256: of the bytes of the file and of those that hold its external data.
+    """
+
+    model: ModelProto
+    constants: dict[str, Array]
+    sha256: str
+
+
+def read(model: str | Path | ModelProto) -> Original:
+    """Read a model.
+
+    Raises:
+        ModelError: if it is missing, damaged, not ONNX, or of an unknown version.
+    """
+    if isinstance(model, ModelProto):
+        proto, folder = ModelProto(), None
+        proto.CopyFrom(model)
+        digest = hashlib.sha256(model.SerializeToString(deterministic=True))
+        label = "the model"
+    else:
+        path = Path(model)
+        data = _bytes_of(path)
+        digest, label, folder = hashlib.sha256(data), f"`{path}`", path.parent
+        proto = ModelProto()
+        try:
+            proto.ParseFromString(data)
+        except (DecodeError, ValueError) as error:
+            raise ModelError(f"{label} is not an ONNX model, or is truncated") from error
+        del data
+    _check_version(proto, label)
+    if proto.graph.sparse_initializer:
+        raise ModelError(f"{label} has sparse initialisers, which are not supported")
+    for file in sorted({external_file(t, folder) for t in _external(proto.graph)}):
+        with file.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    embed(proto.graph, folder)
+    constants = _take_constants(proto, folder)
+    # Only a new message gives back the memory of what was taken out of the old one.
+    slim = ModelProto()
+    slim.CopyFrom(proto)
+    del proto
+    if not all(isinstance(name, str) for name in constants) or not _has_text(slim):
+        raise ModelError(f"{label} is damaged: it has a name that is not UTF-8")
+    proto = _inlined(slim, constants, label)
+    sort_nodes(proto.graph, set(constants))
+    _check(proto, constants, label)
+    name_nodes(proto.graph)
+    return Original(proto, constants, digest.hexdigest())
+
+
+def _bytes_of(path: Path) -> bytes:
+    if path.is_dir():
+        raise ModelError(f"`{path}` is a folder, not an ONNX model")
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise ModelError(f"`{path}` does not exist") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ModelError(f"`{path}` cannot be read: {reason}") from error
+    if not data:
+        raise ModelError(f"`{path}` is empty")
+    return data
+
+
+def _check_version(proto: ModelProto, label: str) -> None:
+    if not proto.ir_version or not proto.HasField("graph"):
+        raise ModelError(f"{label} is not an ONNX model, or is truncated")
+    if not proto.graph.output:
+        raise ModelError(f"{label} has no outputs")
+    versions = {entry.domain: entry.version for entry in proto.opset_import}
+    versions.setdefault("", versions.pop("ai.onnx", 1))
+    if not OLDEST_OPSET <= versions[""] <= NEWEST_OPSET:
+        raise ModelError(
+            f"{label} uses operator set {versions['']}; {OLDEST_OPSET} to {NEWEST_OPSET} are known",
+            "convert it with onnx.version_converter.convert_version",
+        )
+    del proto.opset_import[:]
+    proto.opset_import.extend(helper.make_opsetid(*entry) for entry in sorted(versions.items()))
+    for node in proto.graph.node:
+        node.domain = "" if node.domain == "ai.onnx" else node.domain
+    # The container format only gains fields that are cleared here; a newer number is no obstacle.
+    proto.ir_version = min(proto.ir_version, onnx.IR_VERSION)
+
+
+def _has_text(message: Message) -> bool:
+    """Whether all strings of a message are text; others come as bytes, or raise when used."""
+    try:
+        for field, value in message.ListFields():
+            if field.type not in (field.TYPE_STRING, field.TYPE_MESSAGE):
+                continue
+            single = isinstance(value, (str, bytes, Message))
+            items: list[Any] = [value] if single else list(value)
+            if field.type == field.TYPE_STRING:
+                if not all(isinstance(item, str) for item in items):
+                    return False
+            elif field.type == field.TYPE_MESSAGE and not all(_has_text(i) for i in items):
+                return False
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _external(graph: onnx.GraphProto) -> list[TensorProto]:
+    found = [t for t in graph.initializer if t.data_location == TensorProto.EXTERNAL]
+    for node in graph.node:
+        for attribute in node.attribute:
+            tensors = (attribute.t, *attribute.tensors)
+            found += [t for t in tensors if t.data_location == TensorProto.EXTERNAL]
+            for inner in (attribute.g, *attribute.graphs):
+                found += _external(inner)
+    return found
+
+
+def _take_constants(proto: ModelProto, folder: Path | None) -> dict[str, Array]:
+    """Move the initialisers out of the graph, and drop the inputs that only give them types."""
+    constants: dict[str, Array] = {}
+    for tensor in proto.graph.initializer:
+        if tensor.name in constants:
+            raise ModelError(f"initialiser `{tensor.name}` is defined twice")
+        constants[tensor.name] = array_of(tensor, folder)
+    inputs = [entry for entry in proto.graph.input if entry.name not in constants]
+    del proto.graph.initializer[:], proto.graph.input[:]
+    proto.graph.input.extend(inputs)
+    for field in _STRIP:
+        proto.graph.ClearField(field)
+    return constants
+
+
+def _inlined(proto: ModelProto, constants: dict[str, Array], label: str) -> ModelProto:
+    """The model with its local functions expanded."""
+    if not proto.functions:
+        return proto
+    try:
+        with_inputs = _with_constants_as_inputs(proto, constants)
+        inlined = inliner.inline_local_functions(with_inputs)
+    except (RuntimeError, ValueError) as error:
+        raise ModelError(f"{label} has a function that cannot be expanded") from error
+    kept = [entry for entry in inlined.graph.input if entry.name not in constants]
+    del inlined.graph.input[:], inlined.functions[:]
+    inlined.graph.input.extend(kept)
+    inlined.graph.ClearField("value_info")
+    return inlined
+
+
+def _with_constants_as_inputs(proto: ModelProto, constants: dict[str, Array]) -> ModelProto:
+    """The same graph with every constant as an input: what libraries can handle without copies.
+
+    Where an input or output lacks type or shape it gets one: the checker wants it, nobody else.
+    """
+    model = ModelProto()
+    model.CopyFrom(proto)
+    for entry in (*model.graph.input, *model.graph.output):
+        if not entry.HasField("type"):
+            entry.type.tensor_type.elem_type = TensorProto.FLOAT
+        if entry.type.WhichOneof("value") == "tensor_type":
+            entry.type.tensor_type.shape.SetInParent()
+    model.graph.input.extend(
+        helper.make_tensor_value_info(
+            name, helper.np_dtype_to_tensor_dtype(array.dtype), list(array.shape)
+        )
+        for name, array in constants.items()
+    )
+    return model
+
+
+def _check(proto: ModelProto, constants: dict[str, Array], label: str) -> None:
+    for entry in proto.graph.input:
+        if entry.type.WhichOneof("value") != "tensor_type":
+            raise ModelError(f"input `{entry.name}` of {label} is not a tensor")
+    try:
+        checker.check_model(_with_constants_as_inputs(proto, constants))
+    except (checker.ValidationError, RuntimeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0].rstrip(".")
+        raise ModelError(f"{label} is not valid ONNX: {reason}") from error

@@ -1,0 +1,187 @@
+"""Files that are no model, and models that are damaged or out of order."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import ModelProto, TensorProto, helper, parser
+
+from anacc.errors import ModelError
+from anacc.frontend import import_model
+from anacc.frontend.reading import NEWEST_OPSET, read
+from tests.frontend.check import check, floats, model
+
+RELU = "g (float[N,3] x) => (float[N,3] y) { y = Relu (x) }"
+
+
+def external_model(folder: Path, location: str, **entries: int) -> Path:
+    proto = model("g (float[N,3] x) => (float[N,4] y) { y = MatMul (x, w) }")
+    tensor = TensorProto(name="w", dims=[3, 4], data_type=1, data_location=TensorProto.EXTERNAL)
+    tensor.external_data.add(key="location", value=location)
+    for key, value in entries.items():
+        tensor.external_data.add(key=key, value=str(value))
+    proto.graph.initializer.append(tensor)
+    path = folder / "model.onnx"
+    path.write_bytes(proto.SerializeToString())
+    return path
+
+
+def test_files_that_are_no_model(tmp_path: Path) -> None:
+    file = tmp_path / "a.onnx"
+    for content, reason in (
+        (b"", "is empty"),
+        (b"not a model", "is not an ONNX model"),
+        (bytes(range(256)) * 40, "is not an ONNX model"),
+        (model(RELU).SerializeToString()[:-9], "is not an ONNX model, or is truncated"),
+    ):
+        file.write_bytes(content)
+        with pytest.raises(ModelError, match=reason):
+            import_model(file)
+    with pytest.raises(ModelError, match="does not exist"):
+        import_model(tmp_path / "missing.onnx")
+    with pytest.raises(ModelError, match="is a folder"):
+        import_model(str(tmp_path))
+
+
+def test_every_truncation_is_one_sentence(tmp_path: Path) -> None:
+    data = model("g (float[N,3] x) => (float[N,4] y) { y = MatMul (x, w) }", w=floats(3, 4))
+    whole = data.SerializeToString()
+    file = tmp_path / "a.onnx"
+    for length in range(1, len(whole) - 1):
+        file.write_bytes(whole[:length])
+        try:
+            import_model(file)
+        except ModelError as error:
+            assert "\n" not in error.message
+
+
+def test_versions() -> None:
+    for opset in (6, NEWEST_OPSET + 1):
+        with pytest.raises(ModelError, match=f"uses operator set {opset}"):
+            import_model(model(RELU, opset))
+    for opset in (7, NEWEST_OPSET):
+        check(model(RELU, opset), "relu")
+    newer = model(RELU)
+    newer.ir_version = 99
+    assert import_model(newer).ops
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("y = Relu (nothing)", "reads `nothing`, which nothing defines"),
+        ("t = Relu (x)  t = Tanh (x)  y = Relu (t)", "`t` is defined twice"),
+        ("t = Add (x, u)  u = Relu (t)  y = Relu (u)", "depends on itself"),
+        ("t = Relu (x)", "output `y` is defined by nothing"),
+        ("y = Relu <beta=1> (x)", "is not valid ONNX"),
+        ("y = NoSuchOperator (x)", "is not valid ONNX"),
+    ],
+)
+def test_invalid_graphs(body: str, reason: str) -> None:
+    with pytest.raises(ModelError, match=reason) as caught:
+        import_model(model(f"g (float[N,3] x) => (float[N,3] y) {{ {body} }}"))
+    assert "\n" not in caught.value.message
+
+
+def test_damaged_tensors() -> None:
+    proto = model("g (float[N,3] x) => (float[N,4] y) { y = MatMul (x, w) }", w=floats(3, 4))
+    proto.graph.initializer[0].dims[0] = 10**12
+    with pytest.raises(ModelError, match="tensor `w` is damaged"):
+        import_model(proto)
+    proto.graph.initializer[0].dims[0] = -3
+    with pytest.raises(ModelError, match="tensor `w` has a negative dimension"):
+        import_model(proto)
+
+
+def test_names_that_are_no_text(tmp_path: Path) -> None:
+    data = model("g (float[N,3] x) => (float[N,3] y) { name = Relu (x)  y = Tanh (name) }")
+    file = tmp_path / "a.onnx"
+    file.write_bytes(data.SerializeToString().replace(b"name", b"n\xc3me"))
+    with pytest.raises(ModelError, match="not UTF-8"):
+        import_model(file)
+
+
+def test_unsorted_nodes_and_names() -> None:
+    proto = model("g (float[N,3] x) => (float[N,3] y) { y = Tanh (t)  t = Relu (s)  s = Relu (x) }")
+    for node in proto.graph.node:
+        node.name = "same" if node.op_type == "Relu" else ""
+    module = import_model(proto)
+    assert [op.origins for op in module.ops] == [("same",), ("same#2",), ("Tanh:y",)]
+
+
+def test_local_functions_are_expanded() -> None:
+    proto = parser.parse_model(
+        """<ir_version: 8, opset_import: ["" : 17, "own" : 1]>
+        g (float[N,3] x) => (float[N,3] y) { y = own.twice (x) }
+        <domain: "own", opset_import: ["" : 17]>
+        twice (a) => (b) { b = Add (a, a) }"""
+    )
+    check(proto, "add")
+
+
+def test_old_models_list_initialisers_as_inputs() -> None:
+    proto = model("g (float[N,3] x, float[3,4] w) => (float[N,4] y) { y = MatMul (x, w) }")
+    proto.graph.initializer.append(onnx.numpy_helper.from_array(floats(3, 4), "w"))
+    assert check(proto, "linear").inputs == ("%x",)
+
+
+def test_external_data(tmp_path: Path) -> None:
+    weights = floats(3, 4)
+    (tmp_path / "w.bin").write_bytes(b"skip" + weights.tobytes())
+    path = external_model(tmp_path, "w.bin", offset=4, length=48)
+    module = import_model(path)
+    np.testing.assert_array_equal(module.constants["@w"], weights)
+    assert not module.constants["@w"].flags.writeable
+    with pytest.raises(ModelError, match="came without its path"):
+        import_model(onnx.load(path, load_external_data=False))
+
+
+@pytest.mark.parametrize(
+    ("location", "entries", "reason"),
+    [
+        ("../w.bin", {}, "outside the folder"),
+        ("link.bin", {}, "outside the folder"),
+        ("w.bin", {"offset": 8}, "does not fit its place"),
+        ("w.bin", {"offset": -4}, "does not fit its place"),
+        ("w.bin", {"length": 12}, "does not fit its place"),
+        ("absent.bin", {}, "which does not exist"),
+        ("", {}, "outside the folder"),
+    ],
+)
+def test_external_data_that_is_refused(
+    tmp_path: Path, location: str, entries: dict[str, int], reason: str
+) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for file in (folder / "w.bin", tmp_path / "w.bin"):
+        file.write_bytes(floats(3, 4).tobytes())
+    (folder / "link.bin").symlink_to(tmp_path / "w.bin")
+    with pytest.raises(ModelError, match=reason):
+        import_model(external_model(folder, location, **entries))
+
+
+def test_absolute_places_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "w.bin").write_bytes(floats(3, 4).tobytes())
+    with pytest.raises(ModelError, match="outside the folder"):
+        import_model(external_model(tmp_path, str(tmp_path / "w.bin")))
+
+
+def test_inputs_that_are_no_tensors() -> None:
+    kind = helper.make_sequence_type_proto(helper.make_tensor_type_proto(1, [3]))
+    graph = helper.make_graph(
+        [helper.make_node("SequenceLength", ["s"], ["y"])],
+        "g",
+        [helper.make_value_info("s", kind)],
+        [helper.make_tensor_value_info("y", 7, [])],
+    )
+    opset = [helper.make_opsetid("", 17)]
+    proto: ModelProto = helper.make_model(graph, opset_imports=opset, ir_version=8)
+    with pytest.raises(ModelError, match="input `s` of the model is not a tensor"):
+        import_model(proto)
+
+
+def test_the_hash_is_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.onnx"
+    path.write_bytes(model(RELU).SerializeToString())
+    assert read(path).sha256 == read(path).sha256 != read(model(RELU, 15)).sha256
