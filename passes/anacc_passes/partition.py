@@ -1,0 +1,230 @@
+"""Decide what runs on the chip and what on the host.
+
+1.  Convolutions, products with constant matrices and LSTMs run on the chip: it is there for them.
+2.  What the importer found unsupported, or no unit of the target can do, runs on the host.
+3.  Everything else may run on either side.  It goes where the fewest elements per sample cross
+    the border between both: a minimum cut.  Inputs and outputs of the model cross nothing.  On a
+    tie the chip wins, so that pools and activations stay with their convolutions.
+4.  What is then on the chip without any path to an operation of rule 1 goes to the host.
+
+The ops of the host are merged into segments, as few as alternate with the chip along the longest
+path; ONNX Runtime runs a segment as a whole.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import networkx as nx
+
+from anacc.frontend import SourceModel
+from anacc.ir import Module, Op
+from anacc.targets import Target
+from anacc_passes.units import missing
+
+_ANCHORS = ("conv", "linear", "lstm")
+_CHIP, _HOST = "chip", "host"
+_MOVED = "its neighbours run on the host: on the chip, it would only move data over the border"
+
+
+@dataclass(frozen=True)
+class Partition:
+    """The pass; see the module's docstring for the rules.
+
+    Before: a graph module as imported: values are named as in ONNX, ops know their nodes.
+    After: every `host` op is a whole segment, which no other segment can be merged with; the
+    nodes that it runs, with a reason for each, stand in its attributes in the order of the graph.
+
+    Attributes:
+        target: whose units decide what can run on the chip; None: all that the vocabulary has.
+    """
+
+    target: Target | None = None
+    name = "partition"
+
+    def __call__(self, module: Module) -> Module:
+        """The partitioned module."""
+        if self.target is not None:
+            module = replace(module, ops=tuple(_possible(op, self.target) for op in module.ops))
+        atoms = _atoms(module)
+        host = _host_atoms(module, atoms)
+        return _merged(module, atoms, host)
+
+
+def partition(module: Module) -> Module:
+    """Decide chip or host for every op: see `Partition`."""
+    return Partition()(module)
+
+
+def _possible(op: Op, target: Target) -> Op:
+    """The op, or a `host` op in its place if the target cannot run it."""
+    reason = None if op.kind == "host" else missing(target, op)
+    if reason is None:
+        return op
+    return replace(
+        op,
+        kind="host",
+        operands=tuple(name for name in op.operands if name.startswith("%")),
+        attributes={"nodes": op.origins, "reasons": (reason,) * len(op.origins)},
+    )
+
+
+def _atoms(module: Module) -> list[int]:
+    """For each op the number of its atom: ops that share an ONNX node stay together."""
+    atom_of: dict[str, int] = {}
+    members: list[int] = []
+    for index, op in enumerate(module.ops):
+        known = {members[atom_of[name]] for name in op.origins if name in atom_of}
+        atom = min(known, default=index)
+        members = [atom if number in known else number for number in members] + [atom]
+        for name in op.origins:
+            atom_of.setdefault(name, index)
+    return members
+
+
+def _host_atoms(module: Module, atoms: list[int]) -> set[int]:
+    """The atoms that run on the host."""
+    pairs = list(zip(module.ops, atoms, strict=True))
+    host = {atom for op, atom in pairs if op.kind == "host"}
+    anchors = {
+        atom
+        for op, atom in pairs
+        if atom not in host and (op.kind in _ANCHORS or not _can_move(module, op))
+    }
+    if host and anchors:
+        host = _cut(module, pairs, host, anchors)
+    anchored = {atom for op, atom in pairs if op.kind in _ANCHORS}
+    island: nx.Graph[int] = nx.Graph()
+    island.add_nodes_from(atom for _, atom in pairs if atom not in host)
+    for source, _, targets in _edges(module, pairs):
+        island.add_edges_from((source, target) for target in targets)
+    island.remove_nodes_from(host)
+    for component in nx.connected_components(island):
+        if not component & anchored and all(
+            _can_move(module, op) for op, atom in pairs if atom in component
+        ):
+            host = host | component
+    return host
+
+
+def _can_move(module: Module, op: Op) -> bool:
+    """Whether the tensors that its ONNX nodes read still exist (shape arithmetic may be gone)."""
+    source = module.source
+    if not isinstance(source, SourceModel):
+        return True
+    return all(
+        name in source.constants or f"%{name}" in module.values
+        for origin in op.origins
+        for name in source.reads_of(origin)
+    )
+
+
+def _edges(module: Module, pairs: list[tuple[Op, int]]) -> Iterable[tuple[int, int, set[int]]]:
+    """(producer, elements per sample, consumers) of each value between atoms."""
+    readers: dict[str, set[int]] = {}
+    for op, atom in pairs:
+        for name in op.operands:
+            readers.setdefault(name, set()).add(atom)
+    for op, atom in pairs:
+        for name in op.results:
+            others = readers.get(name, set()) - {atom}
+            if name and others:
+                shape = module.tensor(name).shape
+                known = [dim for dim in shape or () if isinstance(dim, int)]
+                yield atom, max(math.prod(known), 1), others
+
+
+def _cut(
+    module: Module, pairs: list[tuple[Op, int]], host: set[int], anchors: set[int]
+) -> set[int]:
+    """The host's side of the minimum cut; an edge without capacity is never cut.
+
+    A value that crosses costs its size once, however many ops read it: `leaves` stands between a
+    producer on the chip and all its readers, `enters` between readers on the chip and a producer
+    on the host.
+    """
+    flow: nx.DiGraph[Any] = nx.DiGraph()
+    flow.add_edges_from((_CHIP, atom) for atom in anchors)
+    flow.add_edges_from((atom, _HOST) for atom in host)
+    flow.add_nodes_from(atom for _, atom in pairs)
+    for number, (source, size, targets) in enumerate(_edges(module, pairs)):
+        leaves, enters = ("leaves", number), ("enters", number)
+        flow.add_edge(source, leaves, capacity=size)
+        flow.add_edge(enters, source, capacity=size)
+        for target in targets:
+            flow.add_edge(leaves, target)
+            flow.add_edge(target, enters)
+    _, (_, host_side) = nx.minimum_cut(flow, _CHIP, _HOST)
+    return {atom for _, atom in pairs if atom in host_side}
+
+
+def _merged(module: Module, atoms: list[int], host: set[int]) -> Module:
+    """The module with one `host` op for each level of the host.
+
+    Level k of the host needs levels below k of the chip; level k of the chip needs levels up to k
+    of the host.  So segments cannot depend on each other in a circle.
+    """
+    level = _levels(module, atoms, host)
+    segments: dict[int, list[Op]] = {}
+    chip: dict[int, list[Op]] = {}
+    for op, atom in zip(module.ops, atoms, strict=True):
+        side = segments if atom in host else chip
+        side.setdefault(level[atom], []).append(op)
+    ops: list[Op] = []
+    for number in sorted({*segments, *chip}):
+        if number in segments:
+            ops.append(_segment(module, segments[number]))
+        ops += chip.get(number, [])
+    kept = {*module.inputs, *(result for op in ops for result in op.results)}
+    used = {name for op in ops for name in op.operands}
+    return replace(
+        module,
+        ops=tuple(ops),
+        values={name: value for name, value in module.values.items() if name in kept},
+        constants={name: array for name, array in module.constants.items() if name in used},
+    )
+
+
+def _levels(module: Module, atoms: list[int], host: set[int]) -> dict[int, int]:
+    """The level of each atom: the latest that the longest alternation of chip and host allows."""
+    graph: nx.DiGraph[int] = nx.DiGraph()
+    graph.add_nodes_from(atoms)
+    for source, _, targets in _edges(module, list(zip(module.ops, atoms, strict=True))):
+        graph.add_edges_from((source, target) for target in targets)
+    after: dict[int, int] = {}  # how often the side still changes from chip to host
+    for atom in reversed(list(nx.topological_sort(graph))):
+        changes = (
+            after[other] + (1 if other in host and atom not in host else 0)
+            for other in graph.successors(atom)
+        )
+        after[atom] = max(changes, default=0)
+    last = max(after.values(), default=0)
+    return {atom: last - changes for atom, changes in after.items()}
+
+
+def _segment(module: Module, ops: list[Op]) -> Op:
+    """One `host` op for some ops."""
+    nodes: dict[str, str] = {}
+    for op in ops:
+        names, reasons = op.attributes.get("nodes"), op.attributes.get("reasons")
+        if op.kind == "host" and isinstance(names, tuple) and isinstance(reasons, tuple):
+            nodes.update({str(n): str(r) for n, r in zip(names, reasons, strict=True)})
+        else:
+            nodes.update({name: nodes.get(name, _MOVED) for name in op.origins})
+    inside = {id(op) for op in ops}
+    defined = {result: None for op in ops for result in op.results if result}
+    needed = {name for op in module.ops if id(op) not in inside for name in op.operands}
+    needed |= {name for _, name in module.outputs}
+    operands = dict.fromkeys(
+        name for op in ops for name in op.operands if name[:1] == "%" and name not in defined
+    )
+    return Op(
+        kind="host",
+        operands=tuple(operands),
+        results=tuple(name for name in defined if name in needed),
+        attributes={"nodes": tuple(nodes), "reasons": tuple(nodes.values())},
+        origins=tuple(nodes),
+    )

@@ -1,0 +1,165 @@
+"""Calibrate: the scale of each value, against definitions written the long way round."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from anacc.errors import CompileError, UsageError
+from anacc.ir import Module
+from anacc.ir.parse import parse_module
+from anacc_passes.calibrate import AT_ONCE, BINS, CANDIDATES, Calibrate
+from anacc_passes.infrastructure import run_pipeline
+
+Array = npt.NDArray[Any]
+
+
+@dataclass
+class FakeSource:
+    """Gives %x as it is fed and %y as its tanh, and notes what it was fed."""
+
+    fed: list[Mapping[str, Array]] = field(default_factory=list)
+
+    def activations(self, feed: Mapping[str, Array], names: tuple[str, ...]) -> dict[str, Array]:
+        assert names == ("%x", "%y")
+        self.fed.append(dict(feed))
+        return {"%x": feed["x"], "%y": np.tanh(feed["x"])}
+
+
+def module(batch: str = "N", shape: str = "N, 4") -> Module:
+    text = f"""
+    module "m" level=graph batch={batch} {{
+      input %x : float32[{shape}]
+      input %i : int64[2]
+      %y : float32[{shape}] = tanh(%x) from "Tanh_0"
+      %h : float32[?], %n : int64[N] = host(%y, %i) {{nodes = ["a"], reasons = ["b"]}} from "a"
+      output "y" = %y
+    }}
+    """
+    return replace(parse_module(text), source=FakeSource())
+
+
+def feed(x: Array) -> dict[str, Array]:
+    return {"x": x.astype(np.float32), "i": np.zeros(2, np.int64)}
+
+
+def scales(method: str, *samples: Array) -> tuple[float, float]:
+    """The scales of %x and %y."""
+    result, _ = run_pipeline(module(), [Calibrate([feed(x) for x in samples], method)])
+    for name in ("%i", "%h", "%n"):
+        assert result.values[name].scale is None
+    found = result.values["%x"].scale, result.values["%y"].scale
+    assert found[0] is not None and found[1] is not None
+    return found[0], found[1]
+
+
+def sample(seed: int, count: int = 50) -> Array:
+    return np.random.default_rng(seed).standard_normal((count, 4)).astype(np.float32)
+
+
+# The three methods.
+
+
+def test_minmax_takes_the_largest_magnitude_of_all_feeds() -> None:
+    small, large = np.full((2, 4), 0.5, np.float32), np.full((2, 4), -3.0, np.float32)
+    assert scales("minmax", small, large, small) == (
+        float(np.float32(3 / 127)),
+        float(np.float32(np.tanh(np.float32(3)) / 127)),
+    )
+
+
+@given(st.integers(0, 9), st.sampled_from([50, 3000]), st.integers(0, 3))
+def test_percentile_leaves_one_element_in_ten_thousand_out(
+    seed: int, count: int, outliers: int
+) -> None:
+    x = sample(seed, count)
+    x.flat[:outliers] = 100.0
+    magnitudes = np.sort(np.abs(x.astype(np.float64)), axis=None)
+    most = magnitudes[int(np.ceil(0.9999 * x.size)) - 1]
+    limit = scales("percentile", x)[0] * 127
+    # The histogram rounds the range up, by a bin at most.
+    assert most * 0.999999 <= limit <= most + magnitudes[-1] * (1 / BINS + 1e-6)
+
+
+@given(st.integers(0, 9), st.sampled_from([1.0, 8.0]))
+def test_mse_is_no_worse_than_any_other_candidate(seed: int, outlier: float) -> None:
+    x = sample(seed, 500)
+    x[0, 0] = outlier
+
+    def error(lsb: float) -> float:
+        codes = np.clip(np.rint(x / lsb), -127, 127)
+        return float(np.mean((x - codes * lsb) ** 2))
+
+    largest = float(np.abs(x).max())
+    candidates = [largest * step / CANDIDATES / 127 for step in range(1, CANDIDATES + 1)]
+    chosen = scales("mse", x)[0]
+    assert min(abs(chosen / lsb - 1) for lsb in candidates) < 1e-6
+    # Up to what the histogram blurs: a bin is 1/32 of a code.
+    assert error(chosen) <= 1.1 * min(error(lsb) for lsb in candidates)
+
+
+def test_mse_clips_what_is_rare() -> None:
+    x = np.linspace(-1, 1, 600_000).reshape(-1, 4)
+    x[0, 0] = 3.0  # clipping it to 1 costs 4 in all, keeping it 600,000 * 8 / 12 / 127**2 = 25
+    assert scales("mse", x)[0] < 0.4 * scales("minmax", x)[0]
+
+
+@pytest.mark.parametrize("method", ["minmax", "percentile", "mse"])
+def test_a_tensor_of_zeros_has_a_scale_all_the_same(method: str) -> None:
+    assert scales(method, np.zeros((3, 4))) == (1 / 127, 1 / 127)
+
+
+# What the model runs on.
+
+
+@pytest.mark.parametrize("method", ["minmax", "mse"])
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("count", [1, AT_ONCE, AT_ONCE + 1, 2 * AT_ONCE + 5])
+def test_a_symbolic_batch_is_cut_and_covered_once(axis: int, count: int, method: str) -> None:
+    graph = module(shape="N, 4" if axis == 0 else "4, N")
+    x = np.arange(4 * count, dtype=np.float32).reshape((count, 4) if axis == 0 else (4, count))
+    run_pipeline(graph, [Calibrate([feed(x)], method)])
+    parts = [fed["x"] for fed in graph.source.fed]
+    rounds = 1 if method == "minmax" else 2
+    assert len(parts) == rounds * -(-count // AT_ONCE)
+    assert max(part.shape[axis] for part in parts) <= AT_ONCE
+    np.testing.assert_array_equal(np.concatenate(parts, axis), np.concatenate([x] * rounds, axis))
+    assert all(fed["i"].shape == (2,) for fed in graph.source.fed)
+
+
+def test_a_fixed_batch_is_not_cut() -> None:
+    graph = module(batch="100", shape="N, 4")
+    run_pipeline(graph, [Calibrate([feed(sample(0, 100))])])
+    assert [fed["x"].shape for fed in graph.source.fed] == [(100, 4)]
+
+
+def test_the_cut_does_not_change_a_scale() -> None:
+    x = sample(1, 3 * AT_ONCE)
+    for method in ("minmax", "percentile", "mse"):
+        assert scales(method, x) == scales(method, x[:10], x[10:])
+
+
+# Errors.
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("place", [0, 5])
+def test_a_value_that_is_not_finite_is_named(wrong: float, place: int) -> None:
+    x = sample(2)
+    x.flat[place] = wrong
+    with pytest.raises(CompileError, match="`x` is not finite") as caught:
+        scales("minmax", sample(3), x, sample(4))
+    assert caught.value.hint is not None
+
+
+def test_an_unknown_method_is_refused_with_those_that_exist() -> None:
+    with pytest.raises(UsageError, match="`best` is unknown") as caught:
+        scales("best", sample(0))
+    assert caught.value.hint == "use minmax, mse, percentile"

@@ -1,0 +1,172 @@
+"""Chip or host: which side ops take, and how the host's are merged."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from anacc.frontend import import_model
+from anacc.ir import Module, Op, verify
+from anacc_passes.partition import Partition, partition
+from tests.frontend import interpreter
+from tests.frontend.check import feed_of, floats, model, reference
+
+W: dict[str, Any] = {"w": floats(4, 4)}
+
+
+def partitioned(text: str, **constants: Any) -> Module:
+    """The module after the pass; its outputs must be right."""
+    proto = model(text, 17, **constants)
+    module = Partition()(import_model(proto))
+    verify(module)
+    feed = feed_of(proto)
+    actual = interpreter.run(module, feed)
+    for name, array in reference(proto, feed).items():
+        np.testing.assert_allclose(actual[name], array, rtol=1e-4, atol=1e-5)
+    return module
+
+
+def kinds(module: Module) -> list[str]:
+    return [op.kind for op in module.ops]
+
+
+def host(module: Module) -> list[Op]:
+    return [op for op in module.ops if op.kind == "host"]
+
+
+def test_without_a_host_nothing_changes() -> None:
+    module = import_model(
+        model("g (float[N,4] x) => (float[N,4] y) { a = MatMul (x, w)  y = Relu (a) }", **W)
+    )
+    assert partition(module) == module
+
+
+@pytest.mark.parametrize(
+    ("body", "expected", "nodes"),
+    [
+        # On a tie the chip wins: the relu stays with its product.
+        ("a = MatMul (x, w)  r = Relu (a)  y = Softmax (r)", "linear relu host", 1),
+        # Between two host nodes, a pointwise op would only move data.
+        ("a = MatMul (x, w)  s = Softmax (a)  r = Relu (s)  y = Exp (r)", "linear host", 3),
+        # A product stays on the chip all the same.
+        ("a = Exp (x)  b = MatMul (a, w)  y = Exp (b)", "host linear host", 1),
+        # What only moves inputs to the host, or has nothing to do with a product, moves.
+        ("a = Relu (x)  y = Exp (a)", "host", 2),
+        ("y = Relu (x)  a = MatMul (x, w)  z = Exp (a)", "linear host", 2),
+        # A constant factor after a product fuses there: it stays.
+        ("a = MatMul (x, w)  b = Mul (a, c)  y = Exp (b)", "linear affine host", 1),
+        # Both operands of the sum come from the host, and only the host reads it.
+        (
+            "a = MatMul (x, w)  p = Exp (a)  q = Sqrt (p)  s = Sub (p, q)  y = Exp (s)",
+            "linear host",
+            4,
+        ),
+    ],
+)
+def test_sides(body: str, expected: str, nodes: int) -> None:
+    outputs = "float[N,4] y, float[N,4] z" if "z =" in body else "float[N,4] y"
+    text = f"g (float[N,4] x) => ({outputs}) {{ {body} }}"
+    module = partitioned(text, **W, c=np.full(4, 0.5, np.float32))
+    assert kinds(module) == expected.split()
+    assert len(host(module)[-1].origins) == nodes
+
+
+def test_reasons_name_every_node() -> None:
+    module = partitioned(
+        "g (float[N,4] x) => (float[N,4] y) "
+        "{ a = MatMul (x, w)  s = Softmax (a)  r = Relu (s)  y = Exp (r) }",
+        **W,
+    )
+    op = host(module)[0]
+    assert op.operands == ("%a",) and op.results == ("%y",)
+    assert op.attributes["nodes"] == ("Softmax:s", "Relu:r", "Exp:y") == op.origins
+    reasons: Any = op.attributes["reasons"]
+    assert reasons[0] == "the chip has no operator Softmax"
+    assert reasons[1].startswith("its neighbours run on the host")
+    assert "%s" not in module.values
+
+
+def test_segments_of_one_level_merge_across_branches() -> None:
+    module = partitioned(
+        """g (float[N,4] x) => (float[N,4] p, float[N,4] q) {
+            a = MatMul (x, w)
+            p = Softmax (a)
+            b = Gemm (x, w)
+            q = Exp (b)
+        }""",
+        **W,
+    )
+    assert kinds(module) == ["linear", "linear", "host"]
+    assert host(module)[0].results == ("%p", "%q")
+
+
+def test_segments_do_not_merge_into_a_circle() -> None:
+    module = partitioned(
+        """g (float[N,4] x) => (float[N,4] y) {
+            e = Exp (x)
+            a = MatMul (e, w)
+            f = Exp (a)
+            s = Add (e, f)
+            y = Erf (s)
+        }""",
+        **W,
+    )
+    assert kinds(module) == ["host", "linear", "host"]
+    assert host(module)[1].operands == ("%a", "%e")
+
+
+def test_ops_of_one_node_stay_together() -> None:
+    """The `expand` of a broadcast has the origin of its `add`."""
+    module = partitioned(
+        """g (float[N,2,4] x) => (float[N,2,4] y) {
+            a = MatMul (x, w)
+            m = ReduceSum (a, axis)
+            n = Exp (m)
+            s = Sub (a, n)
+            y = Exp (s)
+        }""",
+        **W,
+        axis=np.array([1]),
+    )
+    assert kinds(module) == ["linear", "host"]
+    assert "Sub:s" in host(module)[0].origins
+
+
+def test_what_needs_vanished_shape_arithmetic_stays() -> None:
+    """`states` repeats one sample: its constant is on the chip, its nodes are gone."""
+    module = import_model(
+        model(
+            """g (float[N,4] x) => (float[N,4] y) {
+                shape = Shape (x)
+                ones = ConstantOfShape <value = float[1] {1.0}> (shape)
+                a = Exp (x)
+                b = Add (a, ones)
+                c = MatMul (b, w)
+                y = Exp (c)
+            }""",
+            17,
+            **W,
+        )
+    )
+    assert kinds(module) == ["host", "affine", "linear", "host"]
+    assert kinds(partition(module)) == kinds(module)
+
+
+@given(st.data())
+def test_random_graphs(data: st.DataObject) -> None:
+    """Any mixture: the partition is valid, and computes the same."""
+    lines, names = [], ["x"]
+    unary = ["Relu", "Exp", "Tanh", "Softmax", "Sigmoid", "Erf"]
+    for number in range(data.draw(st.integers(1, 10))):
+        left, right = data.draw(st.sampled_from(names)), data.draw(st.sampled_from(names))
+        choice = data.draw(st.sampled_from([*unary, "Add", "Mul", "MatMul", "MatMul"]))
+        operands = f"{left}, {right}" if choice in ("Add", "Mul") else left
+        bounded = f"{left}, w" if choice == "MatMul" else operands
+        lines.append(f"t{number} = {choice} ({bounded})  v{number} = Tanh (t{number})")
+        names += [f"t{number}", f"v{number}"]
+    outputs = ", ".join(
+        f"float[N,4] {name}" for name in {names[-1], data.draw(st.sampled_from(names[1:]))}
+    )
+    partitioned(f"g (float[N,4] x) => ({outputs}) {{ {'  '.join(lines)} }}", **W)
