@@ -1,0 +1,305 @@
+"""Give each transfer on the chip the links that it crosses.
+
+Before: every op has a unit.  After: every op of a core, GDPU or bridge has `routes`, for each
+result the numbers of the links that its values cross, sorted, each once; () where there are none.
+
+1. Cores have links to their neighbours, each way.  A core column shares one link to its GDPU and
+   one from it; where any core reaches any GDPU, all cores share one link to and from each.
+2. What goes to or comes from the bridge or the host uses no link: activations between layers leave
+   the chip, as in the demonstrations of the chip.
+3. A transfer goes along one row and one column of the grid, in the order that needs fewer new
+   links, or else meets less traffic.  What comes from a GDPU enters the grid in the row of the
+   core that it is for.  Several readers share links: a value crosses each link once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from anacc.errors import CompileError
+from anacc.ir import Module, Op
+from anacc.ir.chip_ops import channel
+from anacc.targets import Target
+
+_ROUTED = ("tile", "regroup", "gather", "pointwise", "lstm_cell")
+_BITS = {"i8": 8, "f16": 16}
+
+Node = tuple[str, int]
+"""A unit on the grid: (`core` or `gdpu`, its index), or the cores of a (`column`, its index)."""
+
+
+@dataclass(frozen=True)
+class Link:
+    """A link, one way.
+
+    Attributes:
+        index: its number in the program.
+        source: `core 0.1`, `gdpu 0.1`, `column 0.1` (any core of a grid column), `cores 0.0` (any).
+        destination: likewise.
+    """
+
+    index: int
+    source: str
+    destination: str
+
+
+def links(target: Target) -> list[Link]:
+    """All links of a chip, in the order of their numbers.
+
+    For each core in order come those to its right, left, lower and upper neighbour, as far as they
+    exist; then for each GDPU the one to it; then for each the one from it.
+    """
+    return [
+        Link(index, _text(source), _text(destination))
+        for (source, destination), index in _numbers(target).items()
+    ]
+
+
+def _text(node: Node) -> str:
+    return f"{node[0]} 0.{node[1]}"
+
+
+def _numbers(target: Target) -> dict[tuple[Node, Node], int]:
+    """The number of the link between two nodes."""
+    rows, columns = target.grid.rows.value, target.grid.columns.value
+    directions = target.links.directions.value
+    steps = [(0, 1), (0, -1)] * ("horizontal" in directions)
+    steps += [(1, 0), (-1, 0)] * ("vertical" in directions)
+    ends: list[tuple[Node, Node]] = []
+    for core in range(target.cores):
+        row, column = target.core_position(core)
+        for down, right in steps:
+            if 0 <= row + down < rows and 0 <= column + right < columns:
+                other = target.core_at(row + down, column + right)
+                ends.append((("core", core), ("core", other)))
+    gdpus = range(target.gdpu.count.value)
+    ends += [(_cores_of(target, gdpu), ("gdpu", gdpu)) for gdpu in gdpus]
+    ends += [(("gdpu", gdpu), _cores_of(target, gdpu)) for gdpu in gdpus]
+    return {pair: index for index, pair in enumerate(ends)}
+
+
+def _cores_of(target: Target, gdpu: int) -> Node:
+    """The cores that a GDPU is wired to."""
+    return ("column", gdpu) if target.gdpu.wiring.value == "column" else ("cores", 0)
+
+
+@dataclass(frozen=True)
+class Route:
+    """Placed chip to routed chip.
+
+    Attributes:
+        target: the chip.
+    """
+
+    target: Target
+    name = "route"
+
+    def __call__(self, module: Module) -> Module:
+        """Route every transfer.
+
+        Raises:
+            CompileError: if the target lacks the links for one.
+        """
+        router = _Router(self.target)
+        consumers = module.consumers()
+        routed = []
+        for op in module.ops:
+            if op.kind in _ROUTED:
+                routes = tuple(
+                    router.route(module, op, name, consumers[name]) if name else ()
+                    for name in op.results
+                )
+                op = replace(op, attributes={**op.attributes, "routes": routes})
+            routed.append(op)
+        return replace(module, ops=tuple(routed))
+
+
+def _node(op: Op) -> Node:
+    """The unit of an op."""
+    kind, _, place = str(op.unit).partition(" ")
+    return kind, int(place.rpartition(".")[2])
+
+
+def _on_links(node: Node) -> bool:
+    return node[0] in ("core", "gdpu")
+
+
+def _values(module: Module, name: str) -> int:
+    """Values of a channel per sample."""
+    kind = channel(module, name)
+    return kind.tokens * kind.token_size
+
+
+@dataclass
+class _Router:
+    """Routes one channel after the other; `load`: values per sample on each link so far."""
+
+    target: Target
+    numbers: Mapping[tuple[Node, Node], int] = field(init=False)
+    load: list[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.numbers = _numbers(self.target)
+        self.load = [0] * len(self.numbers)
+
+    def route(self, module: Module, op: Op, name: str, readers: Iterable[Op]) -> tuple[int, ...]:
+        source = _node(op)
+        taken: set[int] = set()
+        for destination in dict.fromkeys(map(_node, readers)):
+            if not (_on_links(source) and _on_links(destination)) or source == destination:
+                continue
+            ways = self.ways(source, destination)
+            options = [path for path in map(self._path, ways) if path is not None]
+            if not options:
+                raise CompileError(
+                    f"value `{name[1:]}` goes from {op.unit} to {_text(destination)}, and no "
+                    "links of the target join them",
+                    "add `horizontal` and `vertical` to `links.directions` in the target file",
+                )
+            costs = [self._cost(path, taken) for path in options]
+            taken.update(options[costs.index(min(costs))])
+        for link in taken:
+            self.load[link] += _values(module, name)
+        return tuple(sorted(taken))
+
+    def _cost(self, path: list[int], taken: set[int]) -> tuple[int, int, int]:
+        """New links, traffic on the busiest of them, traffic on all of them."""
+        new = [self.load[link] for link in path if link not in taken]
+        return len(new), max(new, default=0), sum(new)
+
+    def _path(self, way: list[tuple[Node, Node]]) -> list[int] | None:
+        """The links of a way, or None if one is missing."""
+        found = [self.numbers.get(step) for step in way]
+        return [link for link in found if link is not None] if None not in found else None
+
+    def ways(self, source: Node, destination: Node) -> list[list[tuple[Node, Node]]]:
+        """Ways from one unit to another; the first of equally good ones is taken."""
+        first: list[tuple[Node, Node]] = []
+        last: list[tuple[Node, Node]] = []
+        starts, ends = self._entries(source, destination), self._entries(destination, source)
+        if source[0] == "gdpu":
+            first = [(source, _cores_of(self.target, source[1]))]
+        if destination[0] == "gdpu":
+            last = [(_cores_of(self.target, destination[1]), destination)]
+        if source[0] == destination[0] == "gdpu":
+            pairs = list(zip(starts, ends, strict=True))
+        else:
+            pairs = [(start, end) for start in starts for end in ends]
+        return [
+            [*first, *middle, *last] for start, end in pairs for middle in self._between(start, end)
+        ]
+
+    def _entries(self, node: Node, other: Node) -> list[int]:
+        """The cores by which a transfer enters or leaves the grid on its side of `node`."""
+        if node[0] == "core":
+            return [node[1]]
+        if other[0] == "core":
+            if self.target.gdpu.wiring.value == "any":
+                return [other[1]]
+            row, _ = self.target.core_position(other[1])
+            return [self.target.core_at(row, node[1])]
+        rows = self.target.grid.rows.value
+        column = node[1] if self.target.gdpu.wiring.value == "column" else 0
+        return [self.target.core_at(row, column) for row in range(rows)]
+
+    def _between(self, start: int, end: int) -> list[list[tuple[Node, Node]]]:
+        """Both ways along one row and one column; one if they are the same."""
+        (row, column), (to_row, to_column) = map(self.target.core_position, (start, end))
+        rows_first = [(r, column) for r in _to(row, to_row)]
+        rows_first += [(to_row, c) for c in _to(column, to_column)]
+        columns_first = [(row, c) for c in _to(column, to_column)]
+        columns_first += [(r, to_column) for r in _to(row, to_row)]
+        turns = [columns_first] if columns_first == rows_first else [columns_first, rows_first]
+        ways = []
+        for turn in turns:
+            cores = [start, *(self.target.core_at(r, c) for r, c in turn)]
+            ways.append(
+                [(("core", a), ("core", b)) for a, b in zip(cores, cores[1:], strict=False)]
+            )
+        return ways
+
+
+def _to(first: int, last: int) -> Iterable[int]:
+    """The numbers after `first` up to `last`, in either direction."""
+    return range(first + 1, last + 1) if last >= first else range(first - 1, last - 1, -1)
+
+
+def link_report(module: Module, target: Target) -> dict[str, Any]:
+    """The traffic of a routed module on the links, per sample, as JSON data.
+
+    Returns:
+        - `links`: for each link in use its `link` (number), `source`, `destination`, `values`,
+          `ns` (how long it is busy), and its `schedule`: [channel, values] in the order in
+          which the streams stand, which is the order in which the link serves them.
+        - `busiest`: number of the link that is busy longest, None without traffic; `busiest_ns`.
+        - `value_hops`: values times links that they cross, with its `bound`: a value crosses at
+          least as many links as its farthest reader is away, and one into each of its readers.
+
+    A link that is narrower than a value takes several cycles for it, which `ns` counts.
+    """
+    every = links(target)
+    schedule: dict[int, list[list[Any]]] = {}
+    busy: dict[int, float] = {}
+    hops = bound = 0
+    consumers = module.consumers()
+    distances = _Router(target)
+    for op in module.ops:
+        routes = op.attributes.get("routes", ())
+        for name, route in zip(
+            op.results, routes if isinstance(routes, tuple) else (), strict=False
+        ):
+            if not name or not isinstance(route, tuple):
+                continue
+            values = _values(module, name)
+            cycles = -(-_BITS[channel(module, name).format] // target.links.bits_per_value.value)
+            numbers = [link for link in route if isinstance(link, int)]
+            for link in numbers:
+                schedule.setdefault(link, []).append([name[1:], values])
+                time = values * cycles / target.links.values_per_ns.value
+                busy[link] = busy.get(link, 0.0) + time
+            hops += values * len(numbers)
+            bound += values * _least(distances, op, consumers[name])
+    busiest = max(sorted(busy), key=lambda link: busy[link], default=None)
+    return {
+        "links": [
+            {
+                "link": link,
+                "source": every[link].source,
+                "destination": every[link].destination,
+                "values": sum(values for _, values in schedule[link]),
+                "ns": busy[link],
+                "schedule": schedule[link],
+            }
+            for link in sorted(schedule)
+        ],
+        "busiest": busiest,
+        "busiest_ns": 0.0 if busiest is None else busy[busiest],
+        "value_hops": {
+            "value": hops,
+            "bound": bound,
+            "meaning": "values per sample times links that they cross; with this placement, none "
+            "can cross fewer than its farthest reader is away, nor fewer than it has readers",
+        },
+    }
+
+
+def _least(router: _Router, op: Op, readers: Iterable[Op]) -> int:
+    """Links that a value of an op crosses at least, wherever it turns."""
+    source = _node(op)
+    nodes = [node for node in dict.fromkeys(map(_node, readers)) if node != source]
+    if not _on_links(source):
+        return 0
+    ways = [router.ways(source, node) for node in nodes if _on_links(node)]
+    farthest = max((min(map(len, options)) for options in ways), default=0)
+    return max(farthest, _entered(router.target, source, [n for n in nodes if _on_links(n)]))
+
+
+def _entered(target: Target, source: Node, readers: Sequence[Node]) -> int:
+    """Links that end at a reader: one each, but one for all cores that a GDPU is wired to."""
+    wired = [
+        source[0] == "gdpu" and reader[0] == "core" and source[1] in target.gdpus_of(reader[1])
+        for reader in readers
+    ]
+    return wired.count(False) + (source[0] == "gdpu" and bool(readers))

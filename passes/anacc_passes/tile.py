@@ -1,0 +1,119 @@
+"""Cut layers into tiles and streams: layer ops become chip ops.
+
+Before: every float32 value has a scale.  After: each op is one stream of one kind of unit, not yet
+placed; every value is a channel whose consumers read all its tokens.  How each kind of layer is
+cut is told in `anacc_passes.tiling`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from anacc.ir import Level, Module
+from anacc.targets import Target
+from anacc_passes.calibrate import slices
+from anacc_passes.formats import MOVES, POINTWISE, demands
+from anacc_passes.tiling.border import describe, enter, leave, lower_host
+from anacc_passes.tiling.builder import Builder
+from anacc_passes.tiling.crossbar import lower_crossbar
+from anacc_passes.tiling.full_scale import Feed, Samples
+from anacc_passes.tiling.movement import lower_move
+from anacc_passes.tiling.pointwise import lower_pointwise
+from anacc_passes.tiling.pooling import lower_pool
+from anacc_passes.tiling.recurrent import lower_lstm
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Layer to chip.
+
+    Attributes:
+        target: sizes of crossbars and GDPUs, converters.
+        read_mode: `4-phase` or `1-phase`.
+        feed: calibration data, used only where the target offers several ADC full scales.
+    """
+
+    target: Target
+    read_mode: str
+    feed: Feed | None = None
+    name = "tile"
+
+    def __call__(self, module: Module) -> Module:
+        """Lower every op in order.
+
+        Raises:
+            CompileError: if a layer needs a unit that the target does not have.
+        """
+        several = len(self.target.adc.full_scale_cells.value) > 1
+        samples = None
+        if several and self.feed is not None:
+            samples = Samples(module, next(iter(slices(module, self.feed))))
+        builder = Builder(module, self.target, self.read_mode, samples)
+        demanded = _chip_demands(module)
+        whole = _host_demands(module)
+        for value in module.inputs:
+            for channel, border in enter(builder, value, demanded[value], whole[value]):
+                builder.emit("input", (), (channel,), (), **border)
+        for op in module.ops:
+            if op.kind == "host":
+                lower_host(builder, op, demanded, whole)
+            elif op.kind == "lstm":
+                builder.tokens.update(lower_lstm(builder, op, demanded))
+            else:
+                result = op.results[0]
+                lower = _LOWER[op.kind]
+                builder.tokens[result] = lower(builder, op, demanded[result])
+        for name, value in module.outputs:
+            channel, layout = leave(builder, value, ())
+            builder.emit("output", (channel,), (), (), **describe(builder, value, name, layout))
+        lowered = replace(
+            module,
+            level=Level.CHIP,
+            inputs=(),
+            outputs=(),
+            values=builder.values,
+            constants=builder.constants,
+            ops=tuple(builder.ops),
+        )
+        return lowered
+
+
+_LOWER = {
+    "crossbar": lower_crossbar,
+    "max_pool": lower_pool,
+    "average_pool": lower_pool,
+    **{kind: lower_move for kind in MOVES},
+    **{kind: lower_pointwise for kind in POINTWISE},
+}
+
+
+def _on_host(module: Module) -> set[str]:
+    """Values that the host holds: model inputs and results of host ops."""
+    made = {name for op in module.ops if op.kind == "host" for name in op.results}
+    return made | set(module.inputs)
+
+
+def _host_demands(module: Module) -> dict[str, bool]:
+    """Which values of the host another host op or a model output takes whole."""
+    held = _on_host(module)
+    taken = {value for _, value in module.outputs}
+    for op in module.ops:
+        if op.kind == "host":
+            taken.update(op.operands)
+    return {name: name in held and name in taken for name in module.values}
+
+
+def _chip_demands(module: Module) -> dict[str, frozenset[str]]:
+    """The formats that the chip needs of each value; what the host passes to itself needs none."""
+    held = _on_host(module)
+    inner = replace(
+        module,
+        outputs=tuple(pair for pair in module.outputs if pair[1] not in held),
+        ops=tuple(
+            replace(op, operands=tuple(name for name in op.operands if name not in held))
+            if op.kind == "host"
+            else op
+            for op in module.ops
+        ),
+    )
+    return demands(inner)

@@ -1,0 +1,192 @@
+"""What the lowering of every kind of layer builds on: channels, constants and streams."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from anacc.ir import Channel, Module, Op, Value
+from anacc.ir.module import AttributeValue
+from anacc.targets import Target
+from anacc_passes.tiling.full_scale import Samples
+from anacc_passes.tiling.layout import Layout, Nest, layouts
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """A tensor on the chip.
+
+    Attributes:
+        layout: the order of its elements.
+        parts: for each format that exists (`i8`, `f16`), the channels whose tokens, side by side,
+            make the token of the layout.
+        scale: real value of one unit of an element.
+    """
+
+    layout: Layout
+    parts: Mapping[str, tuple[str, ...]]
+    scale: float
+
+
+@dataclass
+class Builder:
+    """The chip module under construction.
+
+    Attributes:
+        module: the layer-level module that is lowered.
+        target: the chip.
+        read_mode: `4-phase` or `1-phase`.
+        samples: codes on calibration data; None if nothing depends on them.
+        tokens: what layer values have become.
+        tensors: channels of whole host tensors, by layer value.
+    """
+
+    module: Module
+    target: Target
+    read_mode: str
+    samples: Samples | None = None
+    ops: list[Op] = field(default_factory=list)
+    values: dict[str, Value] = field(default_factory=dict)
+    constants: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
+    tokens: dict[str, Tokens] = field(default_factory=dict)
+    tensors: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.layouts = layouts(self.module)
+
+    def channel(
+        self, stem: str, form: str, size: int, tokens: int, scale: float | None = None
+    ) -> str:
+        """A new channel; its name is the stem, made unique.
+
+        Args:
+            stem: readable name, with its `%`.
+            form: `i8`, `f16` or `tensor`.
+            size: elements of a token.
+            tokens: tokens of one sample.
+            scale: real value of one unit of an element.
+        """
+        name = stem
+        count = 1
+        while name in self.values:
+            count += 1
+            name = f"{stem}#{count}"
+        self.values[name] = Value(name, Channel(form, size, tokens), scale)
+        return name
+
+    def constant(self, stem: str, array: npt.NDArray[Any]) -> str:
+        """A new constant; its name is the stem, made unique."""
+        name = f"@{stem}"
+        count = 1
+        while name in self.constants:
+            count += 1
+            name = f"@{stem}#{count}"
+        self.constants[name] = array
+        return name
+
+    def emit(
+        self,
+        kind: str,
+        operands: Sequence[str],
+        results: Sequence[str],
+        origins: tuple[str, ...],
+        **attributes: AttributeValue,
+    ) -> None:
+        """Add a chip op."""
+        self.ops.append(Op(kind, tuple(operands), tuple(results), attributes, origins))
+
+    def type(self, name: str) -> Channel:
+        """The type of a channel."""
+        kind = self.values[name].type
+        if not isinstance(kind, Channel):
+            raise TypeError(f"{name} is no channel")
+        return kind
+
+    def sizes(self, parts: Sequence[str]) -> tuple[int, ...]:
+        """Token sizes of the parts."""
+        return tuple(self.type(part).token_size for part in parts)
+
+    def regroup(
+        self, parts: tuple[str, ...], sizes: tuple[int, ...], origins: tuple[str, ...]
+    ) -> tuple[str, ...]:
+        """The same tokens cut into parts of the given sizes; the same channels if they fit."""
+        if self.sizes(parts) == sizes:
+            return parts
+        first = self.values[parts[0]]
+        kind = self.type(parts[0])
+        stem = f"{parts[0].split('#')[0]}.regrouped"
+        results = tuple(
+            self.channel(stem, kind.format, size, kind.tokens, first.scale) for size in sizes
+        )
+        self.emit("regroup", parts, results, origins)
+        return results
+
+    def gather(
+        self,
+        sources: Sequence[tuple[str, Nest]],
+        load: Nest,
+        results: tuple[str, ...],
+        size: int,
+        origins: tuple[str, ...],
+        *,
+        fill: int = 0,
+        rescale: tuple[float, ...] | None = None,
+        reduce: str = "none",
+        window: int = 1,
+        average: str = "",
+        lead: int = 0,
+        step: int = 0,
+    ) -> None:
+        """Add a bridge stream (see the chip op `gather`)."""
+        self.emit(
+            "gather",
+            [average, *(name for name, _ in sources)],
+            results,
+            origins,
+            size=size,
+            fill=fill,
+            stores=tuple(nest for _, nest in sources),
+            rescale=rescale or (1.0,) * len(sources),
+            load=load,
+            reduce=reduce,
+            window=window,
+            lead=lead,
+            step=step,
+        )
+
+    def store_nests(
+        self, parts: Sequence[str], layout: Layout, base: int, strides: tuple[int, ...]
+    ) -> list[tuple[str, Nest]]:
+        """How the parts of a tensor are written to a buffer whose axis k has stride strides[k]."""
+        token_stride = strides[layout.permutation[-1]]
+        outer = tuple(strides[axis] for axis in layout.outer)
+        nests: list[tuple[str, Nest]] = []
+        for part in parts:
+            size = self.type(part).token_size
+            nests.append((part, (layout.counts, base, outer, ((size, token_stride),))))
+            base += size * token_stride
+        return nests
+
+
+def load_nest(layout: Layout, base: int, strides: tuple[int, ...]) -> Nest:
+    """How the tokens of a layout are read from a buffer whose axis k has stride strides[k]."""
+    outer = tuple(strides[axis] for axis in layout.outer)
+    token = ((layout.token_size, strides[layout.permutation[-1]]),)
+    return (layout.counts, base, outer, token)
+
+
+def balanced(total: int, limit: int) -> tuple[int, ...]:
+    """The fewest sizes up to `limit` that add up to `total`, as equal as can be, larger first."""
+    pieces = -(-total // limit)
+    size, larger = divmod(total, pieces)
+    return (size + 1,) * larger + (size,) * (pieces - larger)
+
+
+def bounds(sizes: Sequence[int]) -> list[tuple[int, int]]:
+    """(first, last + 1) of consecutive pieces of the given sizes."""
+    ends = np.cumsum(sizes).tolist()
+    return [(end - size, end) for end, size in zip(ends, sizes, strict=True)]

@@ -1,0 +1,304 @@
+"""Convolutions and products on crossbars: windows, row tiles, column tiles, groups.
+
+1. A product, or a convolution with a 1x1 kernel, takes its tokens as they are; any other gets a
+   bridge stream that gathers the window of each output position (im2col).  Rows are in
+   the order (group, kernel position, channel).
+2. Rows and columns that exceed the crossbar are cut into tiles of nearly equal size; row tiles add
+   up through partial sums.
+3. Groups that fit share a tile along its diagonal, as many as its rows and columns hold; a group
+   that does not fit is a matrix of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from anacc.ir import Op
+from anacc_passes.formats import nonnegative
+from anacc_passes.tiling.builder import Builder, Tokens, balanced, bounds
+from anacc_passes.tiling.full_scale import Codes, chosen_rows, windows
+from anacc_passes.tiling.layout import Layout, Nest, is_convolution, natural
+from anacc_passes.tiling.matrix import Columns, FloatArray, Inputs, column_of_tiles
+from anacc_passes.tiling.movement import relayout
+
+_CODES = frozenset({"i8"})
+
+
+@dataclass(frozen=True)
+class Block:
+    """A dense or block-diagonal part of the layer's matrix that has rows and columns of its own.
+
+    Attributes:
+        rows: (first, last + 1) of the window vector.
+        columns: (first, last + 1) of the output channels.
+        weight: shape (rows, columns).
+    """
+
+    rows: tuple[int, int]
+    columns: tuple[int, int]
+    weight: FloatArray
+
+
+def blocks(weight: FloatArray, group: int, rows: int, columns: int) -> list[Block]:
+    """The matrix of a layer as blocks.
+
+    Args:
+        weight: shape (M, C/group, *K).
+        group: number of groups.
+        rows: of a crossbar.
+        columns: of a crossbar.
+    """
+    outputs, channels = weight.shape[:2]
+    # (M, C/group, *K) -> (M, *K, C/group) -> (M, rows of a group)
+    flat = np.moveaxis(weight, 1, -1).reshape(outputs, -1)
+    group_rows, group_columns = flat.shape[1], outputs // group
+    if group == 1 or group_rows > rows or group_columns > columns:
+        return [
+            Block(
+                (g * group_rows, (g + 1) * group_rows),
+                (g * group_columns, (g + 1) * group_columns),
+                flat[g * group_columns : (g + 1) * group_columns].T,
+            )
+            for g in range(group)
+        ]
+    together = min(rows // group_rows, columns // group_columns)
+    found = []
+    for first, last in bounds(balanced(group, together)):
+        diagonal = np.zeros(((last - first) * group_rows, (last - first) * group_columns))
+        for position, g in enumerate(range(first, last)):
+            r, c = position * group_rows, position * group_columns
+            part = flat[g * group_columns : (g + 1) * group_columns].T
+            diagonal[r : r + group_rows, c : c + group_columns] = part
+        found.append(
+            Block(
+                (first * group_rows, last * group_rows),
+                (first * group_columns, last * group_columns),
+                diagonal,
+            )
+        )
+    return found
+
+
+def row_tiles(
+    builder: Builder, parts: tuple[str, ...], limit: int, origins: tuple[str, ...]
+) -> list[tuple[tuple[int, int], tuple[str, ...]]]:
+    """Share the parts of a token among as few row tiles as possible.
+
+    Returns:
+        For each row tile its rows (first, last + 1) and its parts.  Parts stay as they are where
+        whole parts fill the fewest possible tiles; otherwise the tokens are regrouped.
+    """
+    sizes = builder.sizes(parts)
+    tiles: list[list[str]] = []
+    filled = limit
+    for part, size in zip(parts, sizes, strict=True):
+        if filled + size > limit:
+            tiles.append([])
+            filled = 0
+        tiles[-1].append(part)
+        filled += size
+    if max(sizes) > limit or len(tiles) > -(-sum(sizes) // limit):
+        parts = builder.regroup(parts, balanced(sum(sizes), limit), origins)
+        tiles = [[part] for part in parts]
+    rows = bounds([sum(builder.sizes(tile)) for tile in tiles])
+    return [(row, tuple(tile)) for row, tile in zip(rows, tiles, strict=True)]
+
+
+def window_nests(
+    builder: Builder, source: Tokens, op: Op
+) -> tuple[list[tuple[str, Nest]], Nest, int, int, int]:
+    """The buffer of a convolution's windows.
+
+    Returns:
+        Store nests, load nest, buffer size, and the rounds of the outermost store loop that the
+        first round of the outermost load loop needs (`lead`) and each further one (`step`; 0: all).
+    """
+    weight = builder.module.constants[op.operands[1]]
+    result = builder.layouts[op.results[0]]
+    group = op.integer("group")
+    kernel = weight.shape[2:]
+    per_group = weight.shape[1]
+    strides, dilations, pads = (op.integers(name) for name in ("strides", "dilations", "pads"))
+    inside: tuple[tuple[int, int], ...] = ((per_group, 1),)
+    groups = ((group, per_group),) if group > 1 else ()
+    return spatial_nests(builder, source, result, kernel, strides, pads, dilations, groups, inside)
+
+
+def spatial_nests(
+    builder: Builder,
+    source: Tokens,
+    result: Layout,
+    kernel: tuple[int, ...],
+    strides: tuple[int, ...],
+    pads: tuple[int, ...],
+    dilations: tuple[int, ...],
+    before: tuple[tuple[int, int], ...],
+    inside: tuple[tuple[int, int], ...],
+) -> tuple[list[tuple[str, Nest]], Nest, int, int, int]:
+    """The padded buffer of a sliding window; elements of a window in the order
+    (before, kernel position, inside).  See `window_nests` for the result."""
+    layout = source.layout
+    rank = len(kernel)
+    spatial = layout.permutation[-1 - rank : -1]
+    padded = [layout.dims[axis] + pads[k] + pads[rank + k] for k, axis in enumerate(spatial)]
+    pitch = [layout.token_size * math.prod(padded[k + 1 :]) for k in range(rank)]
+    place = [0] * len(layout.dims)
+    place[layout.permutation[-1]] = 1
+    for axis, step in zip(spatial, pitch, strict=True):
+        place[axis] = step
+    base = sum(pad * step for pad, step in zip(pads, pitch, strict=False))
+    parts = source.parts["i8"]
+    stores = builder.store_nests(parts, layout, base, tuple(place))
+    moved = {
+        axis: stride * step
+        for axis, stride, step in zip(
+            result.permutation[-1 - rank : -1], strides, pitch, strict=True
+        )
+    }
+    taps = tuple(
+        (count, dilation * step)
+        for count, dilation, step in zip(kernel, dilations, pitch, strict=True)
+    )
+    load = (
+        result.counts,
+        0,
+        tuple(moved[axis] for axis in result.outer),
+        (*before, *taps, *inside),
+    )
+    lead = step = 0
+    rows_in, rows_out = layout.dims[spatial[0]], result.dims[result.permutation[-1 - rank]]
+    if rows_in > 1 and rows_out > 1:
+        lead = max(0, min(rows_in, (kernel[0] - 1) * dilations[0] + 1 - pads[0]))
+        step = strides[0]
+    return stores, load, layout.token_size * math.prod(padded), lead, step
+
+
+def _is_pointwise(op: Op, kernel: tuple[int, ...]) -> bool:
+    return (
+        all(size == 1 for size in kernel)
+        and all(stride == 1 for stride in op.integers("strides"))
+        and not any(op.integers("pads"))
+    )
+
+
+def lower_crossbar(builder: Builder, op: Op, forms: frozenset[str]) -> Tokens:
+    """Lower a crossbar layer."""
+    module, result = builder.module, op.results[0]
+    weight = module.constants[op.operands[1]]
+    group = op.integer("group")
+    layout = builder.layouts[result]
+    source = codes_of(builder, op, op.operands[0])
+    kernel = weight.shape[2:]
+    limit_rows = builder.target.crossbar.rows.value
+    limit_columns = builder.target.crossbar.columns.value
+    matrix = blocks(weight, group, limit_rows, limit_columns)
+    tiles: list[tuple[tuple[int, int], tuple[str, ...]]]
+    vectors: Codes | None = None
+    if is_convolution(module, op) and not (_is_pointwise(op, kernel) and group == 1):
+        cuts = [
+            (first + block.rows[0], last + block.rows[0])
+            for block in matrix
+            for first, last in bounds(balanced(len(block.weight), limit_rows))
+        ]
+        stores, load, size, lead, step = window_nests(builder, source, op)
+        channels = tuple(
+            builder.channel(f"{result}.window", "i8", b - a, layout.tokens, source.scale)
+            for a, b in cuts
+        )
+        builder.gather(stores, load, channels, size, op.origins, lead=lead, step=step)
+        if builder.samples:
+            codes = builder.samples.tokens(op.operands[0], source.layout, source.scale)
+            vectors = windows(codes, [nest for _, nest in stores], load, size)
+        tiles = [(cut, (channel,)) for cut, channel in zip(cuts, channels, strict=True)]
+    else:
+        if not is_convolution(module, op):
+            layout = natural(layout.dims)
+            rows = natural(source.layout.dims)
+            source = relayout(builder, source, rows, _CODES, f"{op.operands[0]}.rows", op)
+        if builder.samples:
+            vectors = builder.samples.vectors(op.operands[0], source.layout, source.scale)
+        tiles = row_tiles(builder, source.parts["i8"], limit_rows, op.origins)
+    sign = nonnegative(module)[op.operands[0]]
+    inputs = [
+        Inputs(parts, span, source.scale, sign, vectors=chosen_rows(vectors, span))
+        for span, parts in tiles
+    ]
+    found = _columns(builder, op, forms, matrix, inputs, layout, limit_columns)
+    return relayout(builder, found, builder.layouts[result], forms, f"{result}.turned", op)
+
+
+def _columns(
+    builder: Builder,
+    op: Op,
+    forms: frozenset[str],
+    matrix: list[Block],
+    inputs: list[Inputs],
+    layout: Layout,
+    limit: int,
+) -> Tokens:
+    """The tiles of all blocks, column by column; their tokens come in the order of `layout`."""
+    module, result = builder.module, op.results[0]
+    scale = module.values[result].scale
+    assert scale is not None
+    cuts = [
+        (block, (first, last))
+        for block in matrix
+        for first, last in bounds(balanced(block.weight.shape[1], limit))
+    ]
+    residual, residual_scale = ("",) * len(cuts), 1.0
+    if op.operands[4]:
+        other = codes_of(builder, op, op.operands[4])
+        other = relayout(builder, other, layout, _CODES, f"{op.operands[4]}.residual", op)
+        widths = tuple(last - first for _, (first, last) in cuts)
+        residual = builder.regroup(other.parts["i8"], widths, op.origins)
+        residual_scale = other.scale
+    factors, offsets = (module.constants[name] for name in op.operands[2:4])
+    found: list[tuple[str, str]] = []
+    for (block, (first, last)), extra in zip(cuts, residual, strict=True):
+        columns = (block.columns[0] + first, block.columns[0] + last)
+        chosen = slice(*columns)
+        ldpu = Columns(
+            scale=factors[chosen].astype(np.float64),
+            offset=offsets[chosen].astype(np.float64),
+            forms=forms,
+            result_scale=scale,
+            activation=op.text("activation"),
+            low=op.number("low"),
+            high=op.number("high"),
+            residual=extra,
+            residual_scale=residual_scale,
+        )
+        rows = [
+            item
+            for item in inputs
+            if block.rows[0] <= item.rows[0] and item.rows[1] <= block.rows[1]
+        ]
+        found.append(
+            column_of_tiles(
+                builder,
+                result,
+                block.weight[:, first:last],
+                rows,
+                columns,
+                ldpu,
+                op.origins,
+                tokens=layout.tokens,
+                layer=op.origins[0],
+            )
+        )
+    parts = {
+        form: tuple(pair[position] for pair in found)
+        for position, form in enumerate(("i8", "f16"))
+        if form in forms
+    }
+    return Tokens(layout, parts, scale)
+
+
+def codes_of(builder: Builder, op: Op, name: str) -> Tokens:
+    """The tokens of an operand that must be had in codes."""
+    found = builder.tokens[name]
+    assert "i8" in found.parts, f"{op.kind} needs {name} in codes"
+    return found

@@ -1,0 +1,148 @@
+"""Elementwise functions that no crossbar layer took: a stream for each part of the token."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from anacc.ir import Op
+from anacc_passes.tiling.builder import Builder, Tokens, bounds
+from anacc_passes.tiling.layout import Layout, row_major, sample_dims
+from anacc_passes.tiling.matrix import LARGEST, FloatArray
+from anacc_passes.tiling.movement import Movement, move
+
+
+@dataclass(frozen=True)
+class Formula:
+    """y = out_scale * function(scale * left + offset [, right_scale * right]), see the chip op."""
+
+    function: str
+    scale: FloatArray
+    offset: FloatArray
+    right_scale: float = 0.0
+    out_scale: float = 1.0
+    low: float = 0.0
+    high: float = 0.0
+
+
+def formula(builder: Builder, op: Op, left: float, right: float, result: float) -> Formula:
+    """The function of an op on elements with the given scales.
+
+    `scale` and `offset` have shape (tokens or 1, token size or 1).
+    """
+    one, zero = np.ones((1, 1)), np.zeros((1, 1))
+    ratio = left / result
+    if op.kind == "affine":
+        layout = builder.layouts[op.results[0]]
+        scale, offset = (
+            _by_token(builder.module.constants[name], layout, builder, op)
+            for name in op.operands[1:3]
+        )
+        return Formula("none", scale * ratio, offset / result)
+    if op.kind == "relu":
+        return Formula("relu", one * ratio, zero)
+    if op.kind == "clamp":
+        low, high = (op.number(name) / result for name in ("low", "high"))
+        return Formula("clamp", one * ratio, zero, low=low, high=high)
+    if op.kind == "add":
+        return Formula("add", one * ratio, zero, right_scale=right / result)
+    if op.kind == "multiply":
+        return Formula("multiply", one * left, zero, right_scale=right / result)
+    assert op.kind in ("tanh", "sigmoid"), op.kind
+    return Formula(op.kind, one * left, zero, out_scale=1.0 / result)
+
+
+def with_codes(builder: Builder, source: Tokens, stem: str, origins: tuple[str, ...]) -> Tokens:
+    """The same tensor, its binary16 values also quantised to codes by a GDPU."""
+    one = builder.constant(f"{stem[1:]}.one", np.ones((1, 1), np.float16))
+    zero = builder.constant(f"{stem[1:]}.zero", np.zeros((1, 1), np.float16))
+    codes = []
+    for part in source.parts["f16"]:
+        kind = builder.type(part)
+        name = builder.channel(f"{stem}.i8", "i8", kind.token_size, kind.tokens, source.scale)
+        builder.emit(
+            "pointwise", (one, zero, part, ""), (name, ""), origins,
+            function="none", right_scale=0.0, out_scale=1.0, low=0.0, high=0.0,
+        )  # fmt: skip
+        codes.append(name)
+    return Tokens(source.layout, {**source.parts, "i8": tuple(codes)}, source.scale)
+
+
+def _by_token(array: FloatArray, layout: Layout, builder: Builder, op: Op) -> FloatArray:
+    """A constant in the order of the tokens, shape (tokens or 1, token size or 1)."""
+    kind = builder.module.tensor(op.results[0])
+    rank = len(kind.shape or ())
+    aligned = array.reshape((1,) * (rank - array.ndim) + array.shape)
+    if kind.batch_axis is not None:
+        aligned = aligned.squeeze(kind.batch_axis)
+    aligned = aligned.reshape(aligned.shape or (1,)).astype(np.float64)
+    moved = aligned.transpose(layout.permutation)
+    dims = tuple(layout.dims[axis] for axis in layout.permutation)
+    if all(size == 1 for size in moved.shape[:-1]):
+        return moved.reshape(1, moved.shape[-1])
+    return np.broadcast_to(moved, (*dims[:-1], moved.shape[-1])).reshape(-1, moved.shape[-1])
+
+
+def _matched(builder: Builder, op: Op, position: int, layout: Layout) -> tuple[Tokens, str]:
+    """An operand in the layout of the result, and the format to take it in."""
+    name = op.operands[position]
+    found = builder.tokens[name]
+    form = "f16" if "f16" in found.parts else "i8"
+    if found.layout != layout:
+        strides = row_major(sample_dims(builder.module.tensor(name)))
+        movement = Movement(layout.tokens * layout.token_size, ((0, strides),), (0, strides))
+        found = move(
+            builder,
+            [found],
+            movement,
+            layout,
+            found.scale,
+            frozenset({form}),
+            f"{name}.aligned",
+            op.origins,
+        )
+    return found, form
+
+
+def lower_pointwise(builder: Builder, op: Op, forms: frozenset[str]) -> Tokens:
+    """Lower affine, add, multiply, relu, clamp, sigmoid or tanh."""
+    result = op.results[0]
+    layout = builder.layouts[result]
+    scale = builder.module.values[result].scale
+    assert scale is not None
+    left, left_form = _matched(builder, op, 0, layout)
+    left_parts = left.parts[left_form]
+    sizes = builder.sizes(left_parts)
+    right_parts: tuple[str, ...] = ("",) * len(sizes)
+    right_scale = 0.0
+    if op.kind in ("add", "multiply"):
+        right, right_form = _matched(builder, op, 1, layout)
+        right_parts = builder.regroup(right.parts[right_form], sizes, op.origins)
+        right_scale = right.scale
+    done = formula(builder, op, left.scale, right_scale, scale)
+    parts: dict[str, list[str]] = {form: [] for form in ("i8", "f16") if form in forms}
+    for (first, last), a, b in zip(bounds(sizes), left_parts, right_parts, strict=True):
+        names = {
+            form: builder.channel(f"{result}.{form}", form, last - first, layout.tokens, scale)
+            for form in parts
+        }
+        constants = []
+        for label, array in (("scale", done.scale), ("offset", done.offset)):
+            chosen = array if array.shape[1] == 1 else array[:, first:last]
+            saturated = np.clip(chosen, -LARGEST, LARGEST).astype(np.float16)
+            constants.append(builder.constant(f"{result[1:]}.{label}", saturated))
+        builder.emit(
+            "pointwise",
+            (*constants, a, b),
+            (names.get("i8", ""), names.get("f16", "")),
+            op.origins,
+            function=done.function,
+            right_scale=done.right_scale,
+            out_scale=done.out_scale,
+            low=done.low,
+            high=done.high,
+        )
+        for form, name in names.items():
+            parts[form].append(name)
+    return Tokens(layout, {form: tuple(names) for form, names in parts.items()}, scale)

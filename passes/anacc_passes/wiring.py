@@ -1,0 +1,125 @@
+"""Which GDPU runs which op, and which grid column the tiles that feed it must then lie in.
+
+1. Where a core is wired only to the GDPU of its grid column, ops of GDPUs and the tiles that feed
+   them directly hang together: all of one group go to one GDPU and its column.
+2. The chunks of LSTMs are dealt out in turn, chunk k of the model to GDPU k mod count, so that
+   the chunks of a layer work side by side.
+3. An elementwise op stays where its operands are made, if that is one GDPU; else it goes to the
+   GDPU whose column has fewest such tiles and that has least work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import networkx as nx
+
+from anacc.errors import CompileError
+from anacc.ir import Module, Op
+from anacc.ir.chip_ops import channel
+from anacc.targets import Target
+from anacc_passes.units import GDPU, unit_of
+
+_FUNCTIONS = {"none": "affine"}  # of the chip op `pointwise`, where they are called otherwise
+
+
+def runs_on(op: Op, target: Target) -> str | None:
+    """The kind of unit that computes an op: `gdpu` or `core`, None for all other ops.
+
+    A tile is not meant: it is on a core, but placed for its crossbar.
+    """
+    if op.kind == "lstm_cell":
+        return GDPU
+    if op.kind != "pointwise":
+        return None
+    function = op.text("function")
+    return unit_of(target, _FUNCTIONS.get(function, function))
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """What is settled before tiles are placed.
+
+    Attributes:
+        gdpus: GDPU of each op that runs on one, by position of the op in the module.
+        columns: grid column of each tile that is tied to one, by position of the op.
+    """
+
+    gdpus: Mapping[int, int]
+    columns: Mapping[int, int]
+
+
+def wire(module: Module, target: Target) -> Wiring:
+    """Choose a GDPU for each op that needs one.
+
+    Raises:
+        CompileError: if there are such ops and no GDPU.
+    """
+    ops = module.ops
+    work = [index for index, op in enumerate(ops) if runs_on(op, target) == GDPU]
+    if not work:
+        return Wiring({}, {})
+    usable = range(target.gdpu.count.value)
+    if not usable:
+        raise CompileError(
+            f"node `{_origin(ops[work[0]])}` needs a GDPU and the target has none",
+            "raise `gdpu.count` in a target file and give it with --target",
+        )
+    tied = target.gdpu.wiring.value == "column"
+    makers = {result: i for i, op in enumerate(ops) for result in op.results if result}
+    gdpus: dict[int, int] = {}
+    columns: dict[int, int] = {}
+    load = dict.fromkeys(usable, 0)
+    tiles = dict.fromkeys(usable, 0)
+    dealt = 0
+    groups = _groups(ops, work, makers, tied)
+    # Cells first: their turn decides, and elementwise ops fill up what they leave.
+    groups.sort(key=lambda group: not any(ops[index].kind == "lstm_cell" for index in group))
+    for group in groups:
+        members = [index for index in group if ops[index].kind != "tile"]
+        feeders = [index for index in group if ops[index].kind == "tile"]
+        if any(ops[index].kind == "lstm_cell" for index in members):
+            chosen = usable[dealt % len(usable)]
+            dealt += 1
+        else:
+            near = {gdpus.get(m) for index in members for m in _makers_of(ops[index], makers)}
+            stay = near.pop() if len(near) == 1 and not feeders else None
+            chosen = stay if stay is not None else min(
+                usable, key=lambda g: (tiles[g] if feeders else 0, load[g], g)
+            )  # fmt: skip
+        gdpus.update(dict.fromkeys(members, chosen))
+        columns.update(dict.fromkeys(feeders, chosen))
+        load[chosen] += sum(_values(module, ops[index]) for index in members)
+        tiles[chosen] += len(feeders)
+    return Wiring(gdpus, columns)
+
+
+def _groups(
+    ops: Sequence[Op], work: list[int], makers: Mapping[str, int], tied: bool
+) -> list[list[int]]:
+    """Ops of GDPUs with the tiles that are tied to them, in the order of their first GDPU op."""
+    graph: nx.Graph[int] = nx.Graph()
+    graph.add_nodes_from(work)
+    if tied:
+        for index in work:
+            for maker in _makers_of(ops[index], makers):
+                if ops[maker].kind == "tile":
+                    graph.add_edge(index, maker)
+    found = [sorted(group) for group in nx.connected_components(graph)]
+    return sorted(found, key=lambda g: min(i for i in g if ops[i].kind != "tile"))
+
+
+def _makers_of(op: Op, makers: Mapping[str, int]) -> list[int]:
+    return [makers[name] for name in op.operands if name in makers]
+
+
+def _values(module: Module, op: Op) -> int:
+    """Elements that an op takes per sample, its main operand's."""
+    name = next(name for name in op.operands if name.startswith("%"))
+    kind = channel(module, name)
+    return kind.tokens * kind.token_size
+
+
+def _origin(op: Op) -> str:
+    return op.origins[0] if op.origins else op.kind
