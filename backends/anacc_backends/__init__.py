@@ -1,0 +1,1 @@
+"""From a mapped module to the program of a chip family."""

@@ -1,0 +1,32 @@
+"""How many tokens each channel can hold.
+
+A stream that feeds several others must never wait for the slowest of them while another one waits
+for it.  Every channel that leaves a fork (several readers, or a writer with several channels)
+therefore holds all tokens of a sample; then a fork never blocks, and what comes behind it always
+moves on.  All other channels hold what the target's links hold.
+"""
+
+from __future__ import annotations
+
+from anacc.ir import Channel, Module
+
+
+def capacities(module: Module, default: int) -> dict[str, int]:
+    """Capacity of each channel of a chip-level module, in tokens.
+
+    Args:
+        module: chip level.
+        default: capacity of a channel that leaves no fork.
+    """
+    consumers = module.consumers()
+    forks: set[str] = set()
+    for op in module.ops:
+        results = [name for name in op.results if name]
+        if len(results) > 1:
+            forks.update(results)
+        forks.update(name for name in results if len(consumers[name]) > 1)
+    found = {}
+    for name, value in module.values.items():
+        assert isinstance(value.type, Channel)
+        found[name] = max(default, value.type.tokens) if name in forks else default
+    return found

@@ -1,0 +1,109 @@
+"""What the mapper decided, as the report shows it: JSON data of the program file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from anacc.ir import Channel, Module, Op
+from anacc.targets import Target
+from anacc_passes.place import placement_report
+from anacc_passes.route import link_report
+
+
+def mapping(module: Module, target: Target, warnings: tuple[str, ...]) -> dict[str, Any]:
+    """Layers, tiles, units, host reasons, link loads, bounds and warnings of a routed module."""
+    placed = placement_report(module, target)
+    return {
+        **placed,
+        "layers": _layers(module),
+        "tiles": [_tile(module, op) for op in module.ops if op.kind == "tile"],
+        "units": [
+            {"stream": number, "unit": op.unit, "kind": op.kind, "nodes": list(op.origins)}
+            for number, op in enumerate(module.ops)
+        ],
+        "host": [
+            {"nodes": list(op.attributes["nodes"]), "reasons": list(op.attributes["reasons"])}  # type: ignore[arg-type]
+            for op in module.ops
+            if op.kind == "host"
+        ],
+        "links": link_report(module, target),
+        "macs": {"crossbar": sum(_products(module, op) for op in module.ops)},
+        "warnings": list(warnings),
+    }
+
+
+def origin(module: Module) -> dict[str, Any]:
+    """For each stream and weight block, where it came from."""
+    return {
+        "streams": [list(op.origins) for op in module.ops],
+        "weights": [
+            {
+                "layer": op.text("layer"),
+                "nodes": list(op.origins),
+                "rows": list(op.integers("weight_rows")),
+                "columns": list(op.integers("weight_columns")),
+            }
+            for op in module.ops
+            if op.kind == "tile"
+        ],
+    }
+
+
+def _tokens(module: Module, op: Op) -> int:
+    kind = module.values[next(name for name in op.results if name)].type
+    assert isinstance(kind, Channel)
+    return kind.tokens
+
+
+def _products(module: Module, op: Op) -> int:
+    """Multiply-adds of one sample on crossbar cells that are used (zeros of a block count)."""
+    if op.kind != "tile":
+        return 0
+    return int(module.constants[op.operands[0]].size) * _tokens(module, op)
+
+
+def _tile(module: Module, op: Op) -> dict[str, Any]:
+    rows, columns = module.constants[op.operands[0]].shape
+    return {
+        "core": op.unit,
+        "row": op.integer("row"),
+        "column": op.integer("column"),
+        "rows": int(rows),
+        "columns": int(columns),
+        "layer": op.text("layer"),
+        "weight_rows": list(op.integers("weight_rows")),
+        "weight_columns": list(op.integers("weight_columns")),
+        "cells_used": int(rows * columns),
+    }
+
+
+def _layers(module: Module) -> list[dict[str, Any]]:
+    """One entry for each layer with a matrix and each stream of another kind, in order."""
+    found: dict[str, dict[str, Any]] = {}
+    units: dict[str, Counter[str]] = {}
+    for op in module.ops:
+        if op.kind in ("input", "output", "host", "regroup"):
+            continue
+        name = op.text("layer") if op.kind == "tile" else f"{op.kind} {op.results[0][1:]}"
+        entry = found.setdefault(
+            name,
+            {
+                "name": name,
+                "nodes": list(op.origins),
+                "kind": "crossbar" if op.kind == "tile" else op.kind,
+                "matrix": [0, 0],
+                "tiles": 0,
+                "cores": [],
+                "positions": _tokens(module, op),
+            },
+        )
+        units.setdefault(name, Counter())[str(op.unit)] += 1
+        if op.kind == "tile":
+            entry["tiles"] += 1
+            bottom, right = op.integers("weight_rows")[1], op.integers("weight_columns")[1]
+            entry["matrix"] = [max(entry["matrix"][0], bottom), max(entry["matrix"][1], right)]
+    for name, entry in found.items():
+        entry["cores"] = sorted(unit for unit in units[name] if unit.startswith("core"))
+        entry["unit"] = ", ".join(sorted({unit.split()[0] for unit in units[name]}))
+    return list(found.values())

@@ -1,0 +1,1 @@
+"""How each chip op becomes the stream of a unit."""
