@@ -1,0 +1,60 @@
+"""anacc: compile ONNX models to programs for an analog in-memory-compute chip, and run them.
+
+::
+
+    program = anacc.compile("model.onnx", calibration={"image": images})
+    program.save("prog.bin")
+    outputs = anacc.load("prog.bin").run({"image": images})
+
+The public names are resolved when they are first used, so that importing this package, or the
+runtime, loads neither the compiler nor ONNX Runtime.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from anacc.errors import (
+    AnaccError,
+    CompileError,
+    FeedError,
+    IrError,
+    ModelError,
+    ProgramError,
+    TargetError,
+    UsageError,
+)
+
+if TYPE_CHECKING:
+    from anacc.api import Program, compile, load
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AnaccError",
+    "CompileError",
+    "FeedError",
+    "IrError",
+    "ModelError",
+    "Program",
+    "ProgramError",
+    "TargetError",
+    "UsageError",
+    "__version__",
+    "compile",
+    "load",
+]
+
+_LAZY = frozenset({"Program", "compile", "load"})
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from anacc import api
+
+    return getattr(api, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

@@ -1,0 +1,170 @@
+"""The Python interface: compile a model, load a program, run it.
+
+The command line does its work through these functions too.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from anacc.program.image import Image
+from anacc.program.manifest import Port
+
+if TYPE_CHECKING:
+    import onnx
+
+    from anacc_runtime import LoadedProgram
+
+Feed = Mapping[str, npt.ArrayLike]
+"""Input arrays by name, exactly as ONNX Runtime takes them."""
+
+Executor = Literal["native", "reference"]
+
+
+class Program:
+    """A program: made by `compile` or `load`, run on the simulated chip by `run`.
+
+    Args:
+        image: the program's parts.
+        threads: default number of threads of `run`; None: one for each CPU that may be used.
+    """
+
+    def __init__(self, image: Image, threads: int | None = None) -> None:
+        self.image = image
+        self._threads = threads
+        self._loaded: LoadedProgram | None = None
+
+    @property
+    def inputs(self) -> tuple[Port, ...]:
+        """Name, element type, shape and batch axis of each input of the model."""
+        return self.image.manifest.inputs
+
+    @property
+    def outputs(self) -> tuple[Port, ...]:
+        """Name, element type, shape and batch axis of each output of the model."""
+        return self.image.manifest.outputs
+
+    def run(
+        self, feed: Feed, *, executor: Executor = "native", threads: int | None = None
+    ) -> dict[str, npt.NDArray[Any]]:
+        """Run the program on the simulated chip.
+
+        Args:
+            feed: an array for each input, of its element type and shape; any batch size where the
+                model's batch is symbolic.
+            executor: `native` (C) or `reference` (NumPy, the specification); both give the same
+                bits.
+            threads: number of threads of the native executor; None: the program's default.
+
+        Returns:
+            An array for each output, by name.
+
+        Raises:
+            FeedError: an array is missing, superfluous, or of a wrong shape or element type.
+            ProgramError: a weight member of the file is damaged.
+            UsageError: there is no such executor, or the number of threads is not positive.
+        """
+        if self._loaded is None:
+            from anacc_runtime import LoadedProgram
+
+            self._loaded = LoadedProgram(self.image, threads=self._threads)
+        return self._loaded.run(_arrays(feed), executor=executor, threads=threads)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the program to a file, which appears whole or not at all.
+
+        Raises:
+            ProgramError: the file cannot be written.
+        """
+        from anacc.program.container import write
+
+        write(self.image, path)
+
+    def report(self) -> dict[str, Any]:
+        """Return how the model lies on the chip, as JSON data; see `anacc.reports.mapping`."""
+        from anacc.reports.mapping import report
+
+        return report(self.image)
+
+
+def load(path: str | os.PathLike[str], threads: int | None = None) -> Program:
+    """Read a program file and check it as a whole, its weights excepted (they are at first use).
+
+    Args:
+        path: a file that `Program.save` or `anacc compile` wrote.
+        threads: default number of threads of `Program.run`; None: one for each usable CPU.
+
+    Raises:
+        ProgramError: the file cannot be read, is no program, is damaged, or breaks a rule of the
+            instruction set.
+    """
+    from anacc.program.check import check
+    from anacc.program.container import read
+
+    image = read(path)
+    check(image)
+    return Program(image, threads)
+
+
+def compile(
+    model: str | os.PathLike[str] | onnx.ModelProto,
+    target: str | os.PathLike[str] = "hermes",
+    calibration: Feed | Iterable[Feed] | None = None,
+    read_mode: str | None = None,
+    seed: int = 0,
+    shapes: Mapping[str, int] | None = None,
+    calibration_method: str = "minmax",
+    packing: str = "auto",
+) -> Program:
+    """Compile an ONNX model for a chip.
+
+    Args:
+        model: a path, or the model itself.
+        target: name of a shipped target, or the path of a target file.
+        calibration: inputs that set the activation scales, one feed or several; None: a seeded
+            synthetic set, with a warning, for a first look only.
+        read_mode: `4-phase` or `1-phase`; None: the target's default, `4-phase` on hermes.
+        seed: of the synthetic calibration set.
+        shapes: sizes of symbolic dimensions other than the batch, by name.
+        calibration_method: how a range becomes a scale: `minmax`, `percentile`, `mse`, `entropy`.
+        packing: whether layers share crossbars: `auto`, `always` or `never`.
+
+    Returns:
+        The program.  Warnings of the compiler are issued as Python warnings, and are part of its
+        report.
+
+    Raises:
+        ModelError: the model cannot be read or is not valid ONNX.
+        TargetError: there is no such target, or it states something impossible.
+        FeedError: a calibration feed does not fit the model.
+        CompileError: the model does not fit the chip, or a symbolic dimension is unbound.
+    """
+    from anacc.compiler import compile_image
+
+    feeds = (calibration,) if isinstance(calibration, Mapping) else calibration
+    messages: list[str] = []
+    image, _ = compile_image(
+        Path(model) if isinstance(model, os.PathLike) else model,
+        target=Path(target) if isinstance(target, os.PathLike) else target,
+        calibration=None if feeds is None else map(_arrays, feeds),
+        read_mode=read_mode,
+        seed=seed,
+        shapes=shapes,
+        calibration_method=calibration_method,
+        packing=packing,
+        warn=messages.append,
+    )
+    for message in messages:
+        warnings.warn(message, stacklevel=2)
+    return Program(image)
+
+
+def _arrays(feed: Feed) -> dict[str, npt.NDArray[Any]]:
+    return {name: np.asarray(array) for name, array in feed.items()}

@@ -1,0 +1,141 @@
+"""`anacc compile`: an ONNX model to a program."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from anacc.cli.console import progress, write_note, write_warning
+from anacc.cli.output import check_output
+from anacc.errors import UsageError
+from anacc.reports.text import plain, table
+
+
+@click.command("compile")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), required=True, help="Program to write."
+)
+@click.option(
+    "--target", default="hermes", show_default=True, help="Shipped target, or a target file."
+)
+@click.option(
+    "--calibration",
+    type=click.Path(path_type=Path),
+    metavar="FEED.npz|DIR",
+    help="Inputs that set the activation scales; each .npz of a folder is one feed. Without it: "
+    "random inputs.",
+)
+@click.option(
+    "--calibration-method",
+    default="minmax",
+    show_default=True,
+    metavar="minmax|percentile|mse|entropy",
+    help="How the range of an activation becomes a scale.",
+)
+@click.option(
+    "--read-mode", metavar="4-phase|1-phase", help="Read mode; the target's default without it."
+)
+@click.option(
+    "--shape",
+    "shapes",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Size of a symbolic dimension other than the batch; may be repeated.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Seed of the random calibration inputs.",
+)
+@click.option(
+    "--packing",
+    default="auto",
+    show_default=True,
+    metavar="auto|always|never",
+    help="Whether layers share crossbars.",
+)
+@click.option(
+    "--dump-ir",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Write the module to this folder after each pass.",
+)
+@click.option("--print-ir-after", metavar="PASS", help="Print the module after this pass.")
+@click.option("--timing", is_flag=True, help="Print how long each pass took.")
+def compile_command(
+    model: Path,
+    output: Path,
+    target: str,
+    calibration: Path | None,
+    calibration_method: str,
+    read_mode: str | None,
+    shapes: tuple[str, ...],
+    seed: int,
+    packing: str,
+    dump_ir: Path | None,
+    print_ir_after: str | None,
+    timing: bool,
+) -> None:
+    """Compile an ONNX MODEL to a program."""
+    sizes = parse_shapes(shapes)
+    check_output(output, inputs=(model, calibration, Path(target)))
+    # Loaded here, so that `anacc run` and wrong use do not wait for the compiler.
+    from anacc.compiler import compile_image
+    from anacc.feeds import load_feeds
+    from anacc.program.container import write
+    from anacc.reports.mapping import report
+
+    with progress() as bars:
+        task = bars.add_task("import", total=None)
+
+        def on_progress(name: str, number: int, total: int) -> None:
+            bars.update(task, description=name, completed=number - 1, total=total)
+
+        image, timings = compile_image(
+            model,
+            target=target,
+            calibration=None if calibration is None else load_feeds(calibration),
+            read_mode=read_mode,
+            seed=seed,
+            shapes=sizes,
+            calibration_method=calibration_method,
+            packing=packing,
+            dump_ir=dump_ir,
+            print_ir_after=print_ir_after,
+            on_progress=on_progress,
+            warn=write_warning,
+        )
+        write(image, output)
+    if timing:
+        rows = [(each.name, f"{each.seconds:.3f}") for each in timings]
+        rows.append(("all passes", f"{sum(each.seconds for each in timings):.3f}"))
+        click.echo(plain(table(("pass", "seconds"), rows, "lr")), nl=False)
+    made = report(image)
+    cores, segments = made["cores"], made["program"]["segments"]
+    write_note(
+        f"wrote `{output}`: {cores['used']} of {cores['available']} cores, {segments} host "
+        f"segment{'' if segments == 1 else 's'}; `anacc inspect {output}` shows the mapping"
+    )
+
+
+def parse_shapes(shapes: tuple[str, ...]) -> dict[str, int]:
+    """Return the sizes that `--shape NAME=VALUE` options give to symbolic dimensions.
+
+    Raises:
+        UsageError: an option has another form, a size is not positive, or a name occurs twice.
+    """
+    sizes: dict[str, int] = {}
+    for shape in shapes:
+        name, separator, value = shape.rpartition("=")
+        if not (separator and name and value.isascii() and value.isdigit() and int(value) > 0):
+            raise UsageError(
+                f"`--shape {shape}` is not of the form `NAME=VALUE` with a positive VALUE"
+            )
+        if name in sizes:
+            raise UsageError(f"`--shape` gives dimension `{name}` twice")
+        sizes[name] = int(value)
+    return sizes

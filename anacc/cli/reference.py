@@ -1,0 +1,67 @@
+"""The model in ONNX Runtime, which programs are compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from anacc.errors import FeedError, ModelError, UsageError
+from anacc.feeds import Array, Arrays
+
+
+class OnnxReference:
+    """A model in ONNX Runtime on one thread and without graph optimisation: each node as it is.
+
+    Args:
+        path: the ONNX file.
+        outputs: names of the outputs that are compared.
+
+    Raises:
+        ModelError: the file cannot be read, or ONNX Runtime does not take it.
+        UsageError: the model lacks one of the outputs.
+    """
+
+    def __init__(self, path: Path, outputs: Sequence[str]) -> None:
+        self._path = path
+        if not path.is_file():
+            raise ModelError(f"`{path}` cannot be read: no such file")
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.log_severity_level = 4  # failures are raised; the log would say them again
+        try:
+            self._session: Any = onnxruntime.InferenceSession(
+                str(path), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # ONNX Runtime has an exception class for each status code
+            raise ModelError(f"ONNX Runtime cannot load `{path}`: {_reason(error)}") from error
+        self._outputs = list(outputs)
+        held = {output.name for output in self._session.get_outputs()}
+        for name in self._outputs:
+            if name not in held:
+                raise UsageError(
+                    f"model `{path}` has no output `{name}`",
+                    "compare with the model that the program was compiled from",
+                )
+
+    def run(self, feed: Mapping[str, Array]) -> Arrays:
+        """Return the outputs for a feed, by name.
+
+        Raises:
+            FeedError: ONNX Runtime does not take the feed, or fails while it runs.
+        """
+        try:
+            outputs = self._session.run(self._outputs, dict(feed))
+        except Exception as error:  # as above
+            raise FeedError(f"ONNX Runtime cannot run `{self._path}`: {_reason(error)}") from error
+        return dict(zip(self._outputs, outputs, strict=True))
+
+
+def _reason(error: Exception) -> str:
+    """The error's text without the status code before it, on one line of a bearable length."""
+    text = " ".join(str(error).split()).removeprefix("[ONNXRuntimeError] : ")
+    return text if len(text) <= 300 else text[:300] + "..."

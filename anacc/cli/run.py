@@ -1,0 +1,133 @@
+"""`anacc run`: a program on one feed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from anacc.api import Executor, load
+from anacc.cli.console import write_json, write_note
+from anacc.cli.options import executor_options, program_argument
+from anacc.cli.output import check_output, write_npz
+from anacc.errors import UsageError
+from anacc.feeds import Array, Arrays, Stored, load_pairs, load_stored, synthetic_feed
+from anacc.metrics import snr_db
+from anacc.reports.text import plain, table
+
+ONNX_RUNTIME, STORED = "snr_db_onnxruntime", "snr_db_stored"
+TITLES = {ONNX_RUNTIME: "dB to ONNX Runtime", STORED: "dB to stored"}
+
+
+@click.command("run")
+@program_argument
+@click.option(
+    "--input",
+    "inputs",
+    multiple=True,
+    metavar="FEED.npz|NAME=FILE.npy",
+    help="Input arrays: one .npz with all, or one .npy for each. Without it: random inputs.",
+)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the outputs as .npz.")
+@click.option(
+    "--compare",
+    type=click.Path(path_type=Path),
+    metavar="MODEL.onnx",
+    help="Print the signal-to-noise ratio to this model in ONNX Runtime.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Seed of the random inputs.",
+)
+@executor_options
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def run_command(
+    program: Path,
+    inputs: tuple[str, ...],
+    output: Path | None,
+    compare: Path | None,
+    seed: int,
+    executor: Executor,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Run a PROGRAM and print a summary of its outputs.
+
+    Where the feed file holds reference outputs as `out:NAME`, the signal-to-noise ratio to them is
+    printed too.
+    """
+    if output is not None:
+        feeds = (Path(text.rpartition("=")[2]) for text in inputs)
+        check_output(output, inputs=(program, compare, *feeds))
+    stored = _stored(inputs)
+    loaded = load(program, threads)
+    if stored is None:
+        batch = loaded.image.manifest.batch or 1
+        stored = Stored(synthetic_feed(loaded.inputs, batch, seed), {})
+        write_note(f"no `--input`: random inputs of seed {seed}, batch {batch}")
+    reference = None
+    if compare is not None:
+        from anacc.cli.reference import OnnxReference
+
+        reference = OnnxReference(compare, [port.name for port in loaded.outputs])
+    outputs = loaded.run(stored.feed, executor=executor)
+    wanted = {} if reference is None else reference.run(stored.feed)
+    if output is not None:
+        write_npz(output, outputs)
+    rows = [
+        _row(name, array, _ratios(name, array, wanted, stored.reference))
+        for name, array in outputs.items()
+    ]
+    if as_json:
+        write_json({"schema": 1, "executor": executor, "outputs": rows})
+    else:
+        click.echo(_text(rows), nl=False)
+
+
+def _stored(inputs: tuple[str, ...]) -> Stored | None:
+    """The feed that `--input` names, None without one."""
+    if not inputs:
+        return None
+    files = [text for text in inputs if text.endswith(".npz")]
+    if not files:
+        return Stored(load_pairs(inputs), {})
+    if len(inputs) > 1:
+        raise UsageError("`--input` takes one `.npz` file, or `NAME=FILE.npy` for each input")
+    return load_stored(files[0])
+
+
+def _ratios(name: str, array: Array, wanted: Arrays, stored: Arrays) -> dict[str, float]:
+    sources = {ONNX_RUNTIME: wanted, STORED: stored}
+    return {key: snr_db(arrays[name], array) for key, arrays in sources.items() if name in arrays}
+
+
+def _row(name: str, array: Array, ratios: dict[str, float]) -> dict[str, Any]:
+    """What is said of an output; statistics are absent where it has no elements."""
+    row: dict[str, Any] = {"name": name, "dtype": str(array.dtype), "shape": list(array.shape)}
+    if array.size:
+        values = array.astype(np.float64)
+        for statistic in ("min", "mean", "max", "std"):
+            row[statistic] = float(getattr(values, statistic)())
+    return row | ratios
+
+
+def _text(rows: list[dict[str, Any]]) -> str:
+    statistics = ("min", "mean", "max", "std")
+    compared = [key for key in TITLES if any(key in row for row in rows)]
+    header = ["output", "dtype", "shape", *statistics, *(TITLES[key] for key in compared)]
+    cells = [
+        [
+            row["name"],
+            row["dtype"],
+            " x ".join(map(str, row["shape"])) or "scalar",
+            *(f"{row[key]:.5g}" if key in row else "" for key in statistics),
+            *(f"{row[key]:.2f}" if key in row else "" for key in compared),
+        ]
+        for row in rows
+    ]
+    return plain(table(header, cells, "lllrrrrrr"), width=160)

@@ -1,0 +1,167 @@
+"""The mapping report: how a model lies on the chip.
+
+::
+
+    report = schema, model, target, read_mode, cores, cells, layers, tiles, units, links, bounds,
+             host, macs, warnings, program, options, provenance
+
+Counts of cores and cells are taken from the code, so that they hold for a program that was
+assembled by hand; layers, bounds and host reasons are what the mapper wrote down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from anacc.errors import ProgramError
+from anacc.program.image import Image
+from anacc.program.manifest import Port
+from anacc.program.model import Code, Instr, UnitKind, instructions
+
+SCHEMA = 1
+"""Version of the report; a key that changes its meaning or goes raises it, a new key does not."""
+
+
+def report(image: Image) -> dict[str, Any]:
+    """Return the mapping report of a program, as JSON data.
+
+    Args:
+        image: the program; its weights are not read.
+
+    Returns:
+        A dictionary with these keys, all of them always there; what the mapper did not state is
+        empty or None:
+
+        - `schema`: `SCHEMA`.
+        - `model`: name, sha256, batch, inputs and outputs (name, dtype, shape; None for a symbolic
+          batch).
+        - `target`, `read_mode`: names.
+        - `cores`: `used` and `available` cores, `chips`.
+        - `cells`: `used` unit cells; `of` the cells of the cores in use; `share`, their quotient.
+        - `layers`: name, ONNX nodes, kind, matrix [rows, columns], groups, tiles, cores, unit,
+          positions of each layer.
+        - `tiles`: core, row, column, rows, columns, layer, cells_used of each crossbar region.
+        - `units`, `links`: streams by unit; the links' load.
+        - `bounds`: for each decision its cost (`value`), a lower `bound`, and their `meaning`.
+        - `host`: ONNX `nodes` of each host segment with the `reasons`.
+        - `macs`: multiply-adds on `crossbar` and `host`, and the `host_share` in [0, 1] or None.
+        - `warnings`: sentences.
+        - `program`: numbers of streams, instructions, channels, weight blocks, weight cells and
+          host segments.
+        - `options`, `provenance`: of the compilation.
+
+    Raises:
+        ProgramError: what the mapper wrote down has another structure.
+    """
+    mapping, manifest = image.mapping, image.manifest
+    tiles = _list(mapping, "tiles")
+    return {
+        "schema": SCHEMA,
+        "model": {
+            "name": manifest.model,
+            "sha256": manifest.model_sha256,
+            "batch": manifest.batch,
+            "inputs": [_port(port) for port in manifest.inputs],
+            "outputs": [_port(port) for port in manifest.outputs],
+        },
+        "target": _figure(manifest.target, "chip", "name"),
+        "read_mode": manifest.options.get("read_mode"),
+        "cores": _cores(image),
+        "cells": _cells(image, tiles),
+        "layers": _list(mapping, "layers"),
+        "tiles": tiles,
+        "units": _list(mapping, "units"),
+        "links": _table(mapping, "links"),
+        "bounds": _table(mapping, "bounds"),
+        "host": _list(mapping, "host"),
+        "macs": _macs(_table(mapping, "macs")),
+        "warnings": _list(mapping, "warnings", str),
+        "program": _counts(image),
+        "options": dict(manifest.options),
+        "provenance": dict(manifest.provenance),
+    }
+
+
+def _list(mapping: Mapping[str, Any], key: str, kind: type = dict) -> list[Any]:
+    entries = mapping.get(key) or []
+    if not isinstance(entries, list) or not all(isinstance(entry, kind) for entry in entries):
+        raise ProgramError(f"mapping report: `{key}` is not a list of {kind.__name__}")
+    return entries
+
+
+def _table(mapping: Mapping[str, Any], key: str) -> dict[str, Any]:
+    entries = mapping.get(key) or {}
+    if not isinstance(entries, dict):
+        raise ProgramError(f"mapping report: `{key}` is not a table")
+    return entries
+
+
+def _port(port: Port) -> dict[str, Any]:
+    return {"name": port.name, "dtype": port.dtype, "shape": list(port.shape)}
+
+
+def _figure(target: Mapping[str, Any], section: str, key: str) -> Any:
+    """A value of the target's data, None where it has no such key."""
+    quantity = target.get(section, {}).get(key, {})
+    return quantity.get("value")
+
+
+def _product(target: Mapping[str, Any], section: str) -> int | None:
+    """rows * columns of a section, None if the target does not state them."""
+    rows, columns = _figure(target, section, "rows"), _figure(target, section, "columns")
+    return None if rows is None or columns is None else int(rows * columns)
+
+
+def _used_cores(code: Code) -> set[tuple[int, int]]:
+    units = (stream.unit for stream in code.streams)
+    return {(unit.chip, unit.index) for unit in units if unit.kind == UnitKind.CORE.value}
+
+
+def _cores(image: Image) -> dict[str, Any]:
+    used = _used_cores(image.code)
+    chips = len({stream.unit.chip for stream in image.code.streams})
+    per_chip = _product(image.manifest.target, "grid")
+    available = None if per_chip is None else per_chip * max(chips, 1)
+    return {"used": len(used), "available": available, "chips": chips}
+
+
+def _cells(image: Image, tiles: list[dict[str, Any]]) -> dict[str, Any]:
+    """Cells in use: those that the mapper counted (a block of a grouped layer holds unused ones),
+    else those of all weight blocks that are programmed."""
+    used = sum(tile.get("cells_used") or 0 for tile in tiles) or _programmed_cells(image.code)
+    per_core = _product(image.manifest.target, "crossbar")
+    of = None if per_core is None else per_core * len(_used_cores(image.code))
+    return {"used": used, "of": of, "share": used / of if of else None}
+
+
+def _programmed_cells(code: Code) -> int:
+    return sum(
+        code.weights[operand].rows * code.weights[operand].columns
+        for instr in _instructions(code)
+        if instr.op == "program" and isinstance(operand := instr.operands[0], int)
+    )
+
+
+def _instructions(code: Code) -> list[Instr]:
+    return [instr for stream in code.streams for instr in instructions(stream.body)]
+
+
+def _macs(macs: Mapping[str, Any]) -> dict[str, Any]:
+    crossbar, host = macs.get("crossbar"), macs.get("host")
+    share = None
+    if crossbar is not None and host is not None and crossbar + host > 0:
+        share = host / (crossbar + host)
+    return {"crossbar": crossbar, "host": host, "host_share": share}
+
+
+def _counts(image: Image) -> dict[str, int]:
+    code = image.code
+    return {
+        "streams": len(code.streams),
+        "instructions": len(_instructions(code)),
+        "channels": len(code.channels),
+        "weights": len(code.weights),
+        "weight_cells": sum(weight.rows * weight.columns for weight in code.weights),
+        "segments": len(image.manifest.segments),
+    }

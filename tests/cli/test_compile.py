@@ -1,0 +1,147 @@
+"""`anacc compile` and `anacc.compile` with the compiler, and what they hand on to it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import anacc
+from anacc.errors import CompileError
+from tests.cli import sample
+from tests.cli.conftest import Call
+
+
+class Compiler(ModuleType):
+    """Stands for `anacc.compiler`: remembers what it was called with."""
+
+    def __init__(self) -> None:
+        super().__init__("anacc.compiler")
+        self.model: Any = None
+        self.options: dict[str, Any] = {}
+        self.calibration: list[dict[str, Any]] | None = None
+        self.error: Exception | None = None
+
+    def compile_image(
+        self,
+        model: Any,
+        *,
+        calibration: Any,
+        warn: Callable[[str], None],
+        on_progress: Callable[[str, int, int], None] | None = None,
+        **options: Any,
+    ) -> tuple[Any, list[SimpleNamespace]]:
+        self.model, self.options = model, options
+        self.calibration = None if calibration is None else list(calibration)
+        warn("calibrated on random inputs")
+        if on_progress is not None:
+            on_progress("tile", 1, 2)
+        if self.error is not None:
+            raise self.error
+        return sample.image(), [SimpleNamespace(name="tile", seconds=1.5)]
+
+
+@pytest.fixture
+def compiler(monkeypatch: pytest.MonkeyPatch) -> Compiler:
+    fake = Compiler()
+    monkeypatch.setitem(sys.modules, "anacc.compiler", fake)
+    return fake
+
+
+def test_compile_writes_a_program(call: Call, files: Path, compiler: Compiler) -> None:
+    result = call("compile", files / "model.onnx", "-o", files / "new.bin", "--timing")
+    assert result.exit_code == 0, result.stderr
+    assert (files / "new.bin").read_bytes() == (files / "program.bin").read_bytes()
+    assert result.stdout == "pass        seconds\ntile          1.500\nall passes    1.500\n"
+    warning, note = result.stderr.splitlines()
+    assert warning == "warning: calibrated on random inputs"
+    assert "1 of 64 cores" in note
+    assert compiler.model == files / "model.onnx"
+
+
+def test_options_reach_the_compiler(call: Call, files: Path, compiler: Compiler) -> None:
+    result = call(
+        "compile", files / "model.onnx", "-o", files / "new.bin", "--target", "own.toml",
+        "--calibration", files / "feed.npz", "--calibration-method", "entropy",
+        "--read-mode", "1-phase", "--shape", "T=35", "--shape", "a=b=2", "--seed", 7,
+        "--packing", "never", "--dump-ir", files / "ir", "--print-ir-after", "tile",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    assert compiler.options == {
+        "target": "own.toml",
+        "calibration_method": "entropy",
+        "read_mode": "1-phase",
+        "shapes": {"T": 35, "a=b": 2},
+        "seed": 7,
+        "packing": "never",
+        "dump_ir": files / "ir",
+        "print_ir_after": "tile",
+    }
+    assert compiler.calibration is not None
+    assert [list(feed) for feed in compiler.calibration] == [["x"]]
+
+
+def test_a_failed_compile_leaves_no_file(call: Call, files: Path, compiler: Compiler) -> None:
+    before = sorted(files.iterdir())
+    compiler.error = CompileError("the model needs 70 cores", "use a larger chip")
+    result = call("compile", files / "model.onnx", "-o", files / "new.bin")
+    assert result.exit_code == 1
+    assert result.stderr.endswith("error: the model needs 70 cores\n\nhint: use a larger chip\n")
+    assert sorted(files.iterdir()) == before
+
+
+def test_the_output_is_checked_before_the_work(call: Call, files: Path, compiler: Compiler) -> None:
+    result = call("compile", files / "model.onnx", "-o", files / "absent" / "new.bin")
+    assert result.exit_code == 2
+    assert compiler.model is None
+
+
+@pytest.mark.filterwarnings("ignore:calibrated on random inputs")
+def test_python_takes_one_feed_or_several(files: Path, compiler: Compiler) -> None:
+    model = files / "model.onnx"
+    anacc.compile(model)
+    assert compiler.calibration is None
+    anacc.compile(str(model), calibration={"x": [1.0]})
+    assert compiler.calibration == [{"x": np.array([1.0])}]
+    anacc.compile(str(model), calibration=({"x": [n]} for n in range(3)))
+    assert compiler.calibration is not None
+    assert [int(feed["x"][0]) for feed in compiler.calibration] == [0, 1, 2]
+
+
+def test_python_warns(files: Path, compiler: Compiler) -> None:
+    with pytest.warns(UserWarning, match="random inputs") as caught:
+        anacc.compile(files / "model.onnx")
+    assert len(caught) == 1
+
+
+def test_a_model_from_file_to_outputs(call: Call, files: Path) -> None:
+    program, again = files / "new.bin", files / "again.bin"
+    for output in (program, again):
+        result = call(
+            "compile", files / "model.onnx", "-o", output, "--calibration", files / "feed.npz",
+            "--print-ir-after", "tile", "--dump-ir", files / "ir",
+        )  # fmt: skip
+        assert result.exit_code == 0, result.stderr
+        assert "module" in result.stdout
+    assert program.read_bytes() == again.read_bytes()
+    assert list((files / "ir").iterdir())
+    run = call(
+        "run", program, "--input", files / "feed.npz", "--compare", files / "model.onnx", "--json"
+    )
+    (row,) = json.loads(run.stdout)["outputs"]
+    assert row["snr_db_onnxruntime"] > 25
+    assert row["snr_db_onnxruntime"] == pytest.approx(row["snr_db_stored"], abs=0.01)
+
+
+def test_without_calibration_there_is_a_warning(call: Call, files: Path) -> None:
+    result = call("compile", files / "model.onnx", "-o", files / "new.bin")
+    assert result.exit_code == 0
+    assert result.stderr.startswith("warning: ")
+    warned = call("inspect", files / "new.bin").stdout
+    assert "warning: " in warned
