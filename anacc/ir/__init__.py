@@ -2,7 +2,7 @@
 
 Levels, from the model to the chip::
 
-    graph   what networks are made of; one op for each ONNX node       (anacc.ir.graph_ops)
+    graph   what networks are made of; one or a few ops for each node     (anacc.ir.graph_ops)
     layer   crossbar layers with fused affine, residual and activation (anacc.ir.layer_ops)
     chip    one op for each stream of the program; values are channels (anacc.ir.chip_ops)
 """

@@ -126,6 +126,7 @@ declare(
             "layer": _STR,
             "weight_rows": _ANY,  # (first, last + 1) of the layer's matrix
             "weight_columns": _ANY,
+            "cells": _INT,  # that hold a weight; groups along the diagonal leave some unused
             "phases": _INT,
             "multiplier": _INT,
             "shift": _INT,
@@ -134,7 +135,9 @@ declare(
             "activation": _STR,
             "low": Attribute("float"),
             "high": Attribute("float"),
+            "gain": Attribute("float"),  # factor of the results, behind the activation
             "recurrent": _BOOL,
+            "snr": Attribute("float", required=False),  # of the conversion, dB
             "row": Attribute("int", required=False),  # place of its corner on the crossbar
             "column": Attribute("int", required=False),
             "routes": _ROUTES,
@@ -162,14 +165,15 @@ declare(
         "lstm_cell",
         Level.CHIP,
         "Gates (input, candidate, forget, output; each `units` wide), cell and hidden state of "
-        "`units` hidden units over `steps` steps; hidden state in codes of 1/127. "
+        "`units` hidden units over `steps` steps; hidden state in codes. "
         "Initial states are channels or constants of binary16 values.",
         ("gates", "initial_h?", "initial_c?"),
         ("feedback", "y_codes?", "y_values?", "last_codes?", "last_values?", "last_c?"),
         {
             "units": _INT,
             "steps": _INT,
-            "h_scale": Attribute("float"),  # initial_h * h_scale counts 1/127
+            "h_unit": Attribute("float"),  # codes count 1 / h_unit
+            "h_scale": Attribute("float"),  # initial_h * h_scale is in such codes
             "c_scale": Attribute("float"),  # initial_c * c_scale is the cell state
             "last_c_scale": Attribute("float"),  # last_c = cell state * last_c_scale
             "routes": _ROUTES,

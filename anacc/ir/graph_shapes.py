@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from anacc.ir.module import BATCH, AttributeValue, Dim, Module, Op, TensorType, Type
 from anacc.ir.spec import with_shape
 
@@ -150,8 +152,13 @@ def infer_pool(module: Module, op: Op) -> tuple[Type | None, ...]:
     dilations = op.attributes.get("dilations", (1,) * count)
     positions = _windows(shape[2:], kernel, op.attributes["strides"], tuple(pads), dilations)
     holes = _ints(dilations, count, 1, "dilations")
-    if any(pad > holes[i % count] * (kernel[i % count] - 1) for i, pad in enumerate(pads)):
-        raise ValueError("a window would lie in the padding alone")
+    strides = _ints(op.attributes["strides"], count, 1, "strides")
+    for axis, (size, positions_of) in enumerate(zip(shape[2:], positions, strict=True)):
+        if isinstance(size, int) and isinstance(positions_of, int):
+            first = np.arange(positions_of)[:, None] * strides[axis] - pads[axis]
+            taps = first + np.arange(kernel[axis]) * holes[axis]
+            if not ((taps >= 0) & (taps < size)).any(axis=1).all():
+                raise ValueError("a window would lie in the padding alone")
     return (with_shape(x, (*shape[:2], *positions)),)
 
 

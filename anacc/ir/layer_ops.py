@@ -45,6 +45,9 @@ def _infer_crossbar(module: Module, op: Op) -> tuple[Type | None, ...]:
 
 _INTS = Attribute("ints")
 
+# Real value of one code of an LSTM's hidden states, set by quantisation.
+_ADDED = {"lstm": {"hidden_scale": Attribute("float", required=False)}}
+
 declare(
     OpSpec(
         kind="crossbar",
@@ -65,7 +68,9 @@ declare(
         infer=_infer_crossbar,
     ),
     *(
-        replace(spec, level=Level.LAYER)
+        replace(
+            spec, level=Level.LAYER, attributes={**spec.attributes, **_ADDED.get(spec.kind, {})}
+        )
         for spec in vocabulary(Level.GRAPH)
         if spec.kind not in ("conv", "linear")
     ),

@@ -8,7 +8,8 @@ moves on.  All other channels hold what the target's links hold.
 
 from __future__ import annotations
 
-from anacc.ir import Channel, Module
+from anacc.ir import Module
+from anacc.ir.chip_ops import channel
 
 
 def capacities(module: Module, default: int) -> dict[str, int]:
@@ -26,7 +27,6 @@ def capacities(module: Module, default: int) -> dict[str, int]:
             forks.update(results)
         forks.update(name for name in results if len(consumers[name]) > 1)
     found = {}
-    for name, value in module.values.items():
-        assert isinstance(value.type, Channel)
-        found[name] = max(default, value.type.tokens) if name in forks else default
+    for name in module.values:
+        found[name] = max(default, channel(module, name).tokens) if name in forks else default
     return found

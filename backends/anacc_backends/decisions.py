@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from anacc.ir import Channel, Module, Op
+from anacc.frontend.products import multiply_adds
+from anacc.frontend.source import SourceModel
+from anacc.ir import Module, Op
+from anacc.ir.chip_ops import channel
 from anacc.targets import Target
 from anacc_passes.place import placement_report
 from anacc_passes.route import link_report
@@ -28,9 +31,35 @@ def mapping(module: Module, target: Target, warnings: tuple[str, ...]) -> dict[s
             if op.kind == "host"
         ],
         "links": link_report(module, target),
-        "macs": {"crossbar": sum(_products(module, op) for op in module.ops)},
+        "macs": {
+            "crossbar": sum(_products(module, op) for op in module.ops),
+            "host": sum(_host_products(module, op) for op in module.ops),
+        },
         "warnings": list(warnings),
     }
+
+
+LEAST_SNR = 20.0  # dB of a conversion, below which a warning is due
+LAYERS_NAMED = 5
+
+
+def conversion_warnings(module: Module) -> list[str]:
+    """A warning if converters lose much of some layers on the calibration data."""
+    worst: dict[str, float] = {}
+    for op in module.ops:
+        if op.kind == "tile" and "snr" in op.attributes:
+            layer = op.text("layer")
+            worst[layer] = min(worst.get(layer, LEAST_SNR), op.number("snr"))
+    poor = sorted((snr, layer) for layer, snr in worst.items() if snr < LEAST_SNR)
+    if not poor:
+        return []
+    named = ", ".join(f"`{layer}` ({snr:.0f} dB)" for snr, layer in poor[:LAYERS_NAMED])
+    if len(poor) > LAYERS_NAMED:
+        named += f" and {len(poor) - LAYERS_NAMED} more"
+    return [
+        "converters lose much on the calibration data in these layers (signal-to-noise ratio): "
+        f"{named}; other `adc.full_scale_cells` in a target file may help"
+    ]
 
 
 def origin(module: Module) -> dict[str, Any]:
@@ -51,16 +80,19 @@ def origin(module: Module) -> dict[str, Any]:
 
 
 def _tokens(module: Module, op: Op) -> int:
-    kind = module.values[next(name for name in op.results if name)].type
-    assert isinstance(kind, Channel)
-    return kind.tokens
+    return channel(module, next(name for name in op.results if name)).tokens
 
 
 def _products(module: Module, op: Op) -> int:
-    """Multiply-adds of one sample on crossbar cells that are used (zeros of a block count)."""
-    if op.kind != "tile":
+    """Multiply-adds of one sample on the crossbar cells that hold weights."""
+    return op.integer("cells") * _tokens(module, op) if op.kind == "tile" else 0
+
+
+def _host_products(module: Module, op: Op) -> int:
+    """Multiply-adds of one sample in a host segment."""
+    if op.kind != "host" or not isinstance(module.source, SourceModel):
         return 0
-    return int(module.constants[op.operands[0]].size) * _tokens(module, op)
+    return multiply_adds(module.source, op.origins)
 
 
 def _tile(module: Module, op: Op) -> dict[str, Any]:
@@ -74,7 +106,8 @@ def _tile(module: Module, op: Op) -> dict[str, Any]:
         "layer": op.text("layer"),
         "weight_rows": list(op.integers("weight_rows")),
         "weight_columns": list(op.integers("weight_columns")),
-        "cells_used": int(rows * columns),
+        "cells_used": op.integer("cells"),
+        "conversion_snr_db": op.attributes.get("snr"),
     }
 
 

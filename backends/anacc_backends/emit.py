@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from anacc.errors import CompileError
-from anacc.ir import Channel as ChannelType
 from anacc.ir import Module, Op
+from anacc.ir.chip_ops import channel
 from anacc.program.image import Image
 from anacc.program.manifest import FORMAT_VERSION, Manifest, Port
 from anacc.program.model import Channel, Code, Stream
@@ -129,9 +129,8 @@ def _channels(module: Module, target: Target) -> tuple[Channel, ...]:
         taken: Any = op.attributes.get("routes", ())
         routes.update(zip(op.results, taken, strict=False))
     found = []
-    for name, value in module.values.items():
-        kind = value.type
-        assert isinstance(kind, ChannelType)
+    for name in module.values:
+        kind = channel(module, name)
         found.append(
             Channel(
                 FORMATS[kind.format],

@@ -67,11 +67,7 @@ def nonnegative(module: Module) -> dict[str, bool]:
     """Which values cannot be negative by construction, whatever the input."""
     known = {name: False for name in module.values}
     for op in module.ops:
-        inputs = [
-            known[name] if name.startswith("%") else bool((module.constants[name] >= 0).all())
-            for name in op.operands
-            if name
-        ]
+        inputs = [known.get(name, False) for name in op.operands if name]
         if op.kind in ("relu", "sigmoid"):
             sign = True
         elif op.kind == "clamp" or op.attributes.get("activation") == "clamp":

@@ -3,7 +3,7 @@
 1. `identity` goes.
 2. A reshape, transpose, slice, pad or expand that changes nothing goes.
 3. A reshape of a reshape is one reshape.
-4. A clamp from zero to beyond the largest binary16 number is a `relu`.
+4. A clamp from zero to the largest binary32 number is a `relu`.
 5. A clamp that bounds nothing goes.
 
 Model inputs and outputs keep their names; origins of what goes are kept by the op before it, or,
@@ -14,10 +14,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from anacc.ir import Module, Op
 from anacc_passes.rewrite import rebuild, resolve
 
-LARGEST_BINARY16 = 65504.0
+_LARGEST = float(np.finfo(np.float32).max)
 _MOVES = ("reshape", "transpose", "slice", "pad", "expand")
 
 
@@ -25,7 +27,7 @@ def _changes_nothing(module: Module, op: Op) -> bool:
     if op.kind == "identity":
         return True
     if op.kind == "clamp":
-        return op.number("low") <= -LARGEST_BINARY16 and op.number("high") >= LARGEST_BINARY16
+        return op.number("low") <= -_LARGEST and op.number("high") >= _LARGEST
     if op.kind not in _MOVES or module.tensor(op.operands[0]) != module.tensor(op.results[0]):
         return False
     if op.kind == "transpose":
@@ -40,7 +42,7 @@ def _changes_nothing(module: Module, op: Op) -> bool:
 
 def _simplified(op: Op, before: Op | None) -> Op:
     """The op by rules 3 and 4, knowing the op that gives its first operand."""
-    if op.kind == "clamp" and op.number("low") == 0.0 and op.number("high") >= LARGEST_BINARY16:
+    if op.kind == "clamp" and op.number("low") == 0.0 and op.number("high") >= _LARGEST:
         return replace(op, kind="relu", attributes={})
     if op.kind == "reshape" and before is not None and before.kind == "reshape":
         return replace(op, operands=before.operands, origins=(*before.origins, *op.origins))

@@ -289,7 +289,7 @@ def placement_report(module: Module, target: Target) -> dict[str, Any]:
     return {
         "cores_used": len(by_core),
         "cores_available": target.cores,
-        "cells_used": sum(size.rows * size.columns for size in sizes),
+        "cells_used": sum(op.integer("cells") for op in tiles),
         "cells_available": len(by_core) * rows * columns,
         "packed_cores": packed,
         "bounds": {

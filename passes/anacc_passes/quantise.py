@@ -3,9 +3,12 @@
 1. A value that calibration did not see (made by the importer) takes the scale of its operand.
 2. Moving codes does not change them: maximum pooling, reshape, transpose, slice, pad and expand
    keep the scale of their operand, and so does a concatenation whose operands agree.  Padding
-   with a value that no code of that scale holds does not.
-3. The hidden states of an LSTM lie in [-1, 1]: their scale is 1/127.  Its last cell state and all
-   that is only ever needed in binary16 take a power of two, which binary16 scales hold exactly.
+   with a value that no code of that scale holds does not, unless it is so low that the maximum
+   pooling that alone reads it never sees it: the least code then serves as well.
+3. The hidden states of an LSTM lie in [-1, 1]: their scale is 1/127, or larger if an initial
+   state goes beyond.
+4. The last cell state of an LSTM and all that is only ever needed in binary16 take a power of two,
+   which binary16 scales hold exactly.
 """
 
 from __future__ import annotations
@@ -13,9 +16,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from anacc.ir import Module, Op, Value
-from anacc_passes.calibrate import CODES
 from anacc_passes.formats import VALUES, demands
+from anacc_passes.ranges import CODES
 
 _KEEPS = ("max_pool", "reshape", "transpose", "slice", "pad", "expand", "concat")
 
@@ -33,6 +38,7 @@ class Quantise:
     def __call__(self, module: Module) -> Module:
         """Apply the rules above in order of the ops."""
         needed = demands(module)
+        consumers = module.consumers()
         values = dict(module.values)
 
         def settle(name: str, scale: float) -> None:
@@ -44,28 +50,46 @@ class Quantise:
             value = values[name]
             if value.scale is not None:
                 settle(name, value.scale)
+        ops = []
         for op in module.ops:
-            kept = _kept_scale(op, values)
+            kept = _kept_scale(op, values, consumers)
+            hidden = 1.0 / CODES
+            if op.kind == "lstm":
+                hidden = _hidden_scale(module, op)
+                op = replace(op, attributes={**op.attributes, "hidden_scale": hidden})
+            ops.append(op)
             for position, result in enumerate(op.results):
                 if not result or getattr(values[result].type, "dtype", "") != "float32":
                     continue
                 if kept is not None:
                     values[result] = replace(values[result], scale=kept)
                 elif op.kind == "lstm" and position < 2:
-                    values[result] = replace(values[result], scale=1.0 / CODES)
+                    values[result] = replace(values[result], scale=hidden)
                 else:
                     settle(result, values[result].scale or _operand_scale(op, values))
-        return replace(module, values=values)
+        return replace(module, values=values, ops=tuple(ops))
 
 
-def _kept_scale(op: Op, values: dict[str, Value]) -> float | None:
+def _hidden_scale(module: Module, op: Op) -> float:
+    """The scale of an LSTM's hidden states, from what calibration saw of the initial one."""
+    name = op.operands[4] if len(op.operands) > 4 else ""
+    limit = 1.0
+    if name.startswith("@"):
+        limit = max(limit, float(np.abs(module.constants[name]).max(initial=0.0)))
+    elif name:
+        limit = max(limit, (module.values[name].scale or 0.0) * CODES)
+    return limit / CODES
+
+
+def _kept_scale(op: Op, values: dict[str, Value], consumers: dict[str, list[Op]]) -> float | None:
     if op.kind not in _KEEPS:
         return None
     scales = {values[name].scale for name in op.operands if name.startswith("%")}
     kept = scales.pop() if len(scales) == 1 else None
-    if kept is None or abs(op.number("value")) > CODES * kept:
-        return None
-    return kept
+    if kept is None or abs(op.number("value")) <= CODES * kept:
+        return kept
+    only_pooled = all(reader.kind == "max_pool" for reader in consumers[op.results[0]])
+    return kept if op.number("value") < 0 and only_pooled else None
 
 
 def _operand_scale(op: Op, values: dict[str, Value]) -> float:

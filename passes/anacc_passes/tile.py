@@ -16,7 +16,7 @@ from anacc_passes.formats import MOVES, POINTWISE, demands
 from anacc_passes.tiling.border import describe, enter, leave, lower_host
 from anacc_passes.tiling.builder import Builder
 from anacc_passes.tiling.crossbar import lower_crossbar
-from anacc_passes.tiling.full_scale import Feed, Samples
+from anacc_passes.tiling.full_scale import SAMPLES, Feed, Samples
 from anacc_passes.tiling.movement import lower_move
 from anacc_passes.tiling.pointwise import lower_pointwise
 from anacc_passes.tiling.pooling import lower_pool
@@ -30,7 +30,7 @@ class Tile:
     Attributes:
         target: sizes of crossbars and GDPUs, converters.
         read_mode: `4-phase` or `1-phase`.
-        feed: calibration data, used only where the target offers several ADC full scales.
+        feed: calibration data, on which converter settings are chosen and judged.
     """
 
     target: Target
@@ -44,10 +44,9 @@ class Tile:
         Raises:
             CompileError: if a layer needs a unit that the target does not have.
         """
-        several = len(self.target.adc.full_scale_cells.value) > 1
         samples = None
-        if several and self.feed is not None:
-            samples = Samples(module, next(iter(slices(module, self.feed))))
+        if self.feed is not None:
+            samples = Samples.of(module, next(iter(slices(module, self.feed, SAMPLES))))
         builder = Builder(module, self.target, self.read_mode, samples)
         demanded = _chip_demands(module)
         whole = _host_demands(module)

@@ -22,7 +22,7 @@ _ELEMENTWISE: Mapping[str, tuple[frozenset[str] | None, frozenset[str] | None]] 
     "clamp": (None, frozenset({"affine", "clamp"})),
     "tanh": (frozenset({"affine", "tanh"}), None),
     "sigmoid": (frozenset({"affine", "tanh", "sigmoid"}), None),
-    "lstm": (frozenset({"affine", "tanh", "sigmoid", "multiply", "add"}), None),
+    "lstm": (frozenset({"affine", "tanh", "sigmoid", "multiply", "add"}), None),  # its cells
 }
 _BRIDGE: Mapping[str, frozenset[str]] = {
     "max_pool": frozenset({"window", "max_pool"}),
@@ -57,13 +57,15 @@ def fuses(target: Target, kind: str) -> bool:
 def missing(target: Target, op: Op) -> str | None:
     """Why no unit of the target can run a graph op, or None if one can."""
     name = target.chip.name.value
+    if op.kind in ("conv", "linear", "lstm") and not set(target.ldpu.functions.value) >= _LAYER:
+        return f"the LDPU of `{name}` lacks affine, accumulate or requantise"
+    if op.kind == "lstm" and target.crossbar.columns.value < 4:
+        return f"a crossbar of `{name}` has no columns for the four gates of a unit"
     if op.kind in _ELEMENTWISE:
         lacks = unit_of(target, op.kind) is None
         return f"no digital unit of `{name}` computes {op.kind}" if lacks else None
     bridge = set(target.bridge.functions.value) if target.bridge.count.value else set[str]()
     if op.kind in ("conv", "linear"):
-        if not set(target.ldpu.functions.value) >= _LAYER:
-            return f"the LDPU of `{name}` lacks affine, accumulate or requantise"
         needed = frozenset({"window"} if op.kind == "conv" else ())
     else:
         needed = _BRIDGE.get(op.kind, frozenset())

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from anacc.ir import Channel, Level, Module, Op, Value
+from anacc.ir import Level, Module, Op
 from anacc_passes.tiling.builder import Builder, Tokens, balanced
 from anacc_passes.tiling.layout import Layout, Nest
 
@@ -68,7 +68,7 @@ def tile(op: Op, constants: dict[str, Array], channels: dict[str, Array]) -> Arr
         y = np.maximum(y, 0)
     if op.attributes["activation"] == "clamp":
         y = np.clip(y, op.number("low"), op.number("high"))
-    return np.asarray(y)
+    return np.asarray(y * op.number("gain"))
 
 
 def codes_of(constants: dict[str, Array], name: str) -> Array:
@@ -147,9 +147,3 @@ def chip_module(builder: Builder) -> Module:
     return Module(
         Level.CHIP, "m", None, (), (), builder.values, builder.constants, tuple(builder.ops)
     )
-
-
-def channel_of(value: Value) -> Channel:
-    """The type of a chip value."""
-    assert isinstance(value.type, Channel)
-    return value.type

@@ -89,6 +89,7 @@ class Chip:
             layer=layer,
             weight_rows=rows or (0, height),
             weight_columns=at or (0, columns),
+            cells=height * columns,
             phases=4,
             multiplier=1,
             shift=0,
@@ -97,6 +98,7 @@ class Chip:
             activation="none",
             low=0.0,
             high=0.0,
+            gain=1.0,
             recurrent=recurrent,
         )
         return result
@@ -164,6 +166,7 @@ class Chip:
                 (own, y),
                 units=units,
                 steps=steps,
+                h_unit=127.0,
                 h_scale=0.0,
                 c_scale=0.0,
                 last_c_scale=1.0,

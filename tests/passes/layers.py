@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -54,7 +55,7 @@ class Window:
                         position, self.strides, tap, self.dilations, strict=True
                     )
                 )
-                taps.append(padded[(slice(None), *place)])
+                taps.append([channel[place] for channel in padded])
             rows.append(taps)
         return np.array(rows)
 
@@ -110,7 +111,7 @@ def distinct_weights(shape: tuple[int, ...]) -> Array:
 
 def layer_module(
     kind: str,
-    shapes: dict[str, tuple[int, ...]],
+    shapes: Mapping[str, tuple[int, ...]],
     operands: tuple[str, ...],
     constants: dict[str, Array],
     attributes: dict[str, AttributeValue],

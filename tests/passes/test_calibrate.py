@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from anacc.errors import CompileError, UsageError
 from anacc.ir import Module
 from anacc.ir.parse import parse_module
-from anacc_passes.calibrate import AT_ONCE, BINS, CANDIDATES, Calibrate
+from anacc_passes.calibrate import AT_ONCE, Calibrate
 from anacc_passes.infrastructure import run_pipeline
+from anacc_passes.ranges import BINS, CANDIDATES
 
 Array = npt.NDArray[Any]
 
@@ -162,4 +163,10 @@ def test_a_value_that_is_not_finite_is_named(wrong: float, place: int) -> None:
 def test_an_unknown_method_is_refused_with_those_that_exist() -> None:
     with pytest.raises(UsageError, match="`best` is unknown") as caught:
         scales("best", sample(0))
-    assert caught.value.hint == "use minmax, mse, percentile"
+    assert caught.value.hint == "use entropy, minmax, mse, percentile"
+
+
+@pytest.mark.parametrize("feeds", [[], [feed(np.zeros((0, 4)))]])
+def test_data_without_samples_is_refused(feeds: list[dict[str, Array]]) -> None:
+    with pytest.raises(CompileError, match="has no samples"):
+        run_pipeline(module(), [Calibrate(feeds)])

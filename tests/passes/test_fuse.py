@@ -3,6 +3,7 @@
 import pytest
 
 from anacc_passes.fuse import Fuse
+from tests.passes.chips import target
 from tests.passes.golden_text import check
 
 
@@ -24,3 +25,8 @@ from tests.passes.golden_text import check
 )
 def test_golden(name: str, update_golden: bool) -> None:
     check(name, Fuse(), update_golden)
+
+
+def test_golden_target(update_golden: bool) -> None:
+    lacking = target(ldpu__functions=["affine", "accumulate", "relu", "requantise"])
+    check("fuse_target", Fuse(lacking), update_golden)

@@ -108,7 +108,7 @@ def test_row_tiles_leave_parts_as_they_are_where_they_fill_the_fewest() -> None:
 def test_codes_are_within_half_an_lsb(rows: int, columns: int, seed: int, size: float) -> None:
     weight = np.random.default_rng(seed).standard_normal((rows, columns)) * size
     weight[:, 0] = 0.0
-    codes, scale = weight_codes(weight.astype(np.float32))
+    codes, scale = weight_codes(weight.astype(np.float32), 127)
     assert codes.dtype == np.int8 and scale.shape == (columns,)
     assert (np.abs(codes.astype(int)).max(axis=0)[1:] == 127).all()
     assert scale[0] == 0.0 and not codes[:, 0].any()
@@ -132,7 +132,7 @@ def check_tiles(builder: Builder, dense: Array, vectors: Array, channels: dict[s
         assert bottom - top <= ROWS and right - left <= COLUMNS
         inputs = np.concatenate([channels[name] for name in op.operands[5:]], axis=1)
         np.testing.assert_array_equal(inputs, vectors[:, top:bottom])
-        expected, _ = weight_codes(dense[top:bottom, left:right])
+        expected, _ = weight_codes(dense[top:bottom, left:right], 127)
         np.testing.assert_array_equal(codes_of(builder.constants, op.operands[0]), expected)
         seen[top:bottom, left:right] += 1
     assert (seen[dense != 0] == 1).all() and seen.max() == 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -45,7 +45,7 @@ def pointwise(op: Op, builder: Builder, channels: dict[str, Array]) -> Array:
 def check(
     kind: str,
     dims: tuple[int, ...],
-    orders: dict[str, tuple[int, ...]],
+    orders: Mapping[str, tuple[int, ...]],
     expected: Callable[..., Array],
     *,
     count: int = 1,
@@ -103,9 +103,9 @@ def test_add_and_multiply(dims: tuple[int, ...], orders: dict[str, tuple[int, ..
 @given(DIMS, ORDERS, st.data())
 @settings(max_examples=80)
 def test_affine_with_constants_of_any_shape(
-    dims: tuple[int, ...], orders: dict[str, tuple[int, ...]], data: st.DataObject
+    dims: tuple[int, ...], orders: Mapping[str, tuple[int, ...]], data: st.DataObject
 ) -> None:
-    constants = {}
+    constants: dict[str, Array] = {}
     for name in ("@s", "@t"):
         first = data.draw(st.integers(0, len(dims)))
         shape = tuple(n if data.draw(st.booleans()) else 1 for n in dims[first:])

@@ -73,7 +73,11 @@ class Lstm:
             scale = {"%x": X_SCALE, "%h0": H_SCALE, "%c0": C_SCALE, "%y_c": 0.125}.get(
                 name, 1 / 127
             )
-            dims = (*shape[:-1], BATCH, shape[-1])  # (T, N, F), (T, D, N, H), (D, N, H)
+            dims: tuple[int | str, ...] = (
+                *shape[:-1],
+                BATCH,
+                shape[-1],
+            )  # (T, N, F), (T, D, N, H), (D, N, H)
             values[name] = Value(name, TensorType("float32", dims), scale)
         states = ("%h0", "%c0") if self.states else ()
         op = Op(
@@ -164,7 +168,7 @@ def evaluate(builder: Builder, given_: dict[str, Array]) -> dict[str, Array]:
             return cell(place, (index, index + 1, index + 1, steps, steps)[which])[0]
         assert op.kind == "tile", op.kind
         needed = {n: token(n, index)[np.newaxis] for n in op.operands[3:] if n}
-        return tile(op, builder.constants, needed)[0]
+        return np.asarray(tile(op, builder.constants, needed)[0])
 
     def tokens(name: str) -> Array:
         return np.array([token(name, index) for index in range(builder.type(name).tokens)])

@@ -152,10 +152,9 @@ class _Gather:
         if self.op.attributes["reduce"] == "max":
             reduced = stream.register("i8", length)
             stream.op("maximum", reduced, taken)
-        elif self.op.attributes["reduce"] == "average":
+        elif average is not None:
             total, mean = stream.register(Format.INT32, length), stream.register("f16", length)
             stream.op("sum", total, taken)
-            assert average is not None
             stream.op("average", mean, total, average)
             if values:
                 stream.send_parts(values, mean)

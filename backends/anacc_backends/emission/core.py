@@ -7,11 +7,12 @@ import numpy as np
 from anacc.ir import Op
 from anacc.program.model import Adc, Format
 from anacc_backends.emission.stream import Emission, StreamWriter
+from anacc_passes.binary16 import LARGEST
 
 
-def binary16(value: float) -> float:
-    """The nearest binary16 number, saturating, as an immediate."""
-    return float(np.float16(np.clip(value, -65504.0, 65504.0)))
+def immediate(value: float) -> float:
+    """The nearest binary16 number, saturating: a bound beyond the range bounds nothing."""
+    return float(np.float16(np.clip(value, -LARGEST, LARGEST)))
 
 
 def emit_tile(emission: Emission, op: Op, stream: StreamWriter) -> None:
@@ -51,7 +52,8 @@ def emit_tile(emission: Emission, op: Op, stream: StreamWriter) -> None:
         if op.attributes["activation"] == "relu":
             stream.op("relu", y, y)
         elif op.attributes["activation"] == "clamp":
-            stream.op("clamp", y, y, binary16(op.number("low")), binary16(op.number("high")))
+            stream.op("clamp", y, y, immediate(op.number("low")), immediate(op.number("high")))
+        stream.multiply_by(y, op.number("gain"))
         codes_out, values_out = op.results
         stream.deliver(codes_out, values_out, y)
     if recurrent:

@@ -6,7 +6,7 @@ import numpy as np
 
 from anacc.ir import Op
 from anacc.program.model import Const, Slice
-from anacc_backends.emission.core import binary16
+from anacc_backends.emission.core import immediate
 from anacc_backends.emission.stream import Emission, StreamWriter
 
 
@@ -28,22 +28,22 @@ def emit_pointwise(emission: Emission, op: Op, stream: StreamWriter) -> None:
             array = emission.module.constants[scale_name]
             stream.op("scale", y, x, emission.vector(array.reshape(-1) * np.float16(0.5)))
             stream.op("lookup", y, y, emission.tanh())
-            half = emission.scalar(0.5 * out)
+            half = emission.scalar(0.5)
             stream.op("affine", y, y, half, half)
         else:
             stream.op("scale", y, x, scale)
         if function == "relu":
             stream.op("relu", y, y)
         elif function == "clamp":
-            stream.op("clamp", y, y, binary16(op.number("low")), binary16(op.number("high")))
+            stream.op("clamp", y, y, immediate(op.number("low")), immediate(op.number("high")))
         elif function == "tanh":
             stream.op("lookup", y, y, emission.tanh())
-            stream.op("scale", y, y, emission.scalar(out))
         elif function in ("add", "multiply"):
             other = stream.register("f16", size)
             factor = emission.scalar(op.number("right_scale"))
             stream.op("scale", other, stream.receive(right), factor)
             stream.op(function, y, y, other)
+        stream.multiply_by(y, out)
         codes, values = op.results
         stream.deliver(codes, values, y)
 
@@ -106,7 +106,7 @@ def emit_lstm_cell(emission: Emission, op: Op, stream: StreamWriter) -> None:
         stream.op("add", cell, cell, a)
         stream.op("lookup", unscaled, cell, table)
         stream.op("multiply", unscaled, o, unscaled)
-        stream.op("scale", hidden, unscaled, emission.scalar(127.0))
+        stream.op("scale", hidden, unscaled, emission.scalar(op.number("h_unit")))
         stream.op("quantise", codes, hidden)
         stream.send(feedback, codes)
         if y_codes:

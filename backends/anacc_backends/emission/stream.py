@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from anacc.ir import Channel as ChannelType
 from anacc.ir import Module
+from anacc.ir.chip_ops import channel
 from anacc.program.model import (
     Adc,
     Buffer,
@@ -29,6 +30,7 @@ from anacc.program.model import (
     Weight,
 )
 from anacc.targets import Target
+from anacc_passes.binary16 import binary16
 
 FORMATS = {"i8": Format.INT8, "f16": Format.BINARY16, "tensor": Format.TENSOR}
 
@@ -78,9 +80,7 @@ class Emission:
 
     def channel(self, name: str) -> ChannelType:
         """The type of a channel."""
-        kind = self.module.values[name].type
-        assert isinstance(kind, ChannelType)
-        return kind
+        return channel(self.module, name)
 
     def adc(self, settings: Adc) -> int:
         """The number of converter settings."""
@@ -97,7 +97,7 @@ class Emission:
 
     def scalar(self, value: float) -> Const:
         """A binary16 constant that is broadcast."""
-        return self.vector(np.full(1, np.clip(value, -65504.0, 65504.0)))
+        return self.vector(binary16([value], "a scale"))
 
     def vector(self, values: npt.NDArray[Any]) -> Const:
         """Binary16 constants, one for each element (a single one is broadcast)."""
@@ -193,8 +193,8 @@ class StreamWriter:
         kinds = [self.emission.channel(channel) for channel in channels]
         whole = into or self.register(kinds[0].format, sum(kind.token_size for kind in kinds))
         offset = whole.offset
-        for channel, kind in zip(channels, kinds, strict=True):
-            self.receive(channel, Slice(whole.register, offset, kind.token_size))
+        for name, kind in zip(channels, kinds, strict=True):
+            self.receive(name, Slice(whole.register, offset, kind.token_size))
             offset += kind.token_size
         return whole
 
@@ -205,10 +205,19 @@ class StreamWriter:
     def send_parts(self, channels: Sequence[str], source: Slice) -> None:
         """Cut a slice into the tokens of the channels, in order."""
         offset = source.offset
-        for channel in channels:
-            size = self.emission.channel(channel).token_size
-            self.send(channel, Slice(source.register, offset, size))
+        for name in channels:
+            size = self.emission.channel(name).token_size
+            self.send(name, Slice(source.register, offset, size))
             offset += size
+
+    def multiply_by(self, slot: Slice, factor: float) -> None:
+        """Multiply a binary16 slice by a positive number, in steps that binary16 constants hold."""
+        step = 2.0**15
+        while factor > step:
+            self.op("scale", slot, slot, self.emission.scalar(step))
+            factor /= step
+        if factor != 1.0:
+            self.op("scale", slot, slot, self.emission.scalar(factor))
 
     def deliver(self, codes: str, values: str, source: Slice) -> None:
         """Send binary16 values as they are, and quantised, to the channels that are wanted."""

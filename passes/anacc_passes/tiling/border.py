@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from anacc.errors import CompileError
-from anacc.ir import Op, TensorType
+from anacc.ir import Op
 from anacc.ir.module import AttributeValue
 from anacc_passes.tiling.builder import Builder, Tokens
 from anacc_passes.tiling.layout import Layout
@@ -60,7 +60,7 @@ def enter(
             f"tensor `{name}` enters the chip, but its shape is unknown or does not hold the batch",
             "bind the batch with --shape NAME=SIZE",
         )
-    scale = builder.module.values[value].scale or 1.0
+    scale = builder.scale(value)
     parts: dict[str, tuple[str, ...]] = {}
     for form in sorted(forms):
         channel = builder.channel(f"{value}.{form}", form, layout.token_size, layout.tokens, scale)
@@ -112,8 +112,3 @@ def lower_host(
 def _pairs(border: dict[str, AttributeValue]) -> AttributeValue:
     """A border as nested tuples, sorted by key, for an attribute."""
     return tuple((key, border[key]) for key in sorted(border))
-
-
-def host_only(kind: object) -> bool:
-    """Whether a type can only exist on the host."""
-    return isinstance(kind, TensorType) and (kind.shape is None or kind.dtype != "float32")

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from anacc.errors import IrError
 from anacc.ir import Channel, Module, Op, Value
 from anacc.ir.module import AttributeValue
 from anacc.targets import Target
+from anacc_passes.formats import nonnegative
 from anacc_passes.tiling.full_scale import Samples
 from anacc_passes.tiling.layout import Layout, Nest, layouts
 
@@ -57,6 +59,7 @@ class Builder:
 
     def __post_init__(self) -> None:
         self.layouts = layouts(self.module)
+        self.nonnegative = nonnegative(self.module)
 
     def channel(
         self, stem: str, form: str, size: int, tokens: int, scale: float | None = None
@@ -105,6 +108,17 @@ class Builder:
         if not isinstance(kind, Channel):
             raise TypeError(f"{name} is no channel")
         return kind
+
+    def scale(self, name: str) -> float:
+        """The scale of a layer value.
+
+        Raises:
+            IrError: if quantisation has left it without one.
+        """
+        scale = self.module.values[name].scale
+        if scale is None:
+            raise IrError(f"value {name} has no scale: quantise comes before tile")
+        return scale
 
     def sizes(self, parts: Sequence[str]) -> tuple[int, ...]:
         """Token sizes of the parts."""

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from anacc.errors import IrError
 from anacc.ir import Op
-from anacc_passes.formats import nonnegative
 from anacc_passes.tiling.builder import Builder, Tokens, balanced, bounds
 from anacc_passes.tiling.full_scale import Codes, chosen_rows, windows
 from anacc_passes.tiling.layout import Layout, Nest, is_convolution, natural
@@ -35,11 +35,13 @@ class Block:
         rows: (first, last + 1) of the window vector.
         columns: (first, last + 1) of the output channels.
         weight: shape (rows, columns).
+        diagonal: how many groups lie along its diagonal; the other cells are unused.
     """
 
     rows: tuple[int, int]
     columns: tuple[int, int]
     weight: FloatArray
+    diagonal: int = 1
 
 
 def blocks(weight: FloatArray, group: int, rows: int, columns: int) -> list[Block]:
@@ -77,6 +79,7 @@ def blocks(weight: FloatArray, group: int, rows: int, columns: int) -> list[Bloc
                 (first * group_rows, last * group_rows),
                 (first * group_columns, last * group_columns),
                 diagonal,
+                last - first,
             )
         )
     return found
@@ -221,7 +224,7 @@ def lower_crossbar(builder: Builder, op: Op, forms: frozenset[str]) -> Tokens:
         if builder.samples:
             vectors = builder.samples.vectors(op.operands[0], source.layout, source.scale)
         tiles = row_tiles(builder, source.parts["i8"], limit_rows, op.origins)
-    sign = nonnegative(module)[op.operands[0]]
+    sign = builder.nonnegative[op.operands[0]]
     inputs = [
         Inputs(parts, span, source.scale, sign, vectors=chosen_rows(vectors, span))
         for span, parts in tiles
@@ -241,8 +244,7 @@ def _columns(
 ) -> Tokens:
     """The tiles of all blocks, column by column; their tokens come in the order of `layout`."""
     module, result = builder.module, op.results[0]
-    scale = module.values[result].scale
-    assert scale is not None
+    scale = builder.scale(result)
     cuts = [
         (block, (first, last))
         for block in matrix
@@ -268,6 +270,7 @@ def _columns(
             activation=op.text("activation"),
             low=op.number("low"),
             high=op.number("high"),
+            diagonal=block.diagonal,
             residual=extra,
             residual_scale=residual_scale,
         )
@@ -300,5 +303,6 @@ def _columns(
 def codes_of(builder: Builder, op: Op, name: str) -> Tokens:
     """The tokens of an operand that must be had in codes."""
     found = builder.tokens[name]
-    assert "i8" in found.parts, f"{op.kind} needs {name} in codes"
+    if "i8" not in found.parts:
+        raise IrError(f"op `{op.kind}` needs {name} in codes")
     return found

@@ -7,6 +7,7 @@ codes the largest one, which clips least.  The arithmetic is that of docs/numeri
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,8 +23,23 @@ from anacc_passes.tiling.layout import Layout, Nest
 Feed = Mapping[str, npt.NDArray[Any]]
 Codes = npt.NDArray[np.int8]
 
+BEST = 100.0  # dB
 SAMPLES = 8  # samples of a feed that are looked at
 VECTORS = 512  # input vectors of a tile that are looked at
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The converter settings of a tile, and how well they serve.
+
+    Attributes:
+        adc: the settings.
+        snr: signal-to-noise ratio of the converted sums in dB, at most `BEST`; None if there are no
+            codes to measure it on.
+    """
+
+    adc: AdcSettings
+    snr: float | None
 
 
 def choose(
@@ -32,7 +48,7 @@ def choose(
     nonnegative: bool,
     codes: npt.NDArray[np.int8],
     vectors: Codes | None,
-) -> AdcSettings:
+) -> Choice:
     """The converter settings of a tile.
 
     Args:
@@ -44,12 +60,16 @@ def choose(
     """
     offered = sorted(target.adc.full_scale_cells.value, reverse=True)
     settings = [target.adc_settings(read_mode, cells, nonnegative) for cells in offered]
-    if len(settings) == 1 or vectors is None:
-        return settings[0]
-    x, g = vectors.astype(np.int64), codes.astype(np.int64)
-    signed, magnitude = x @ g, np.abs(x) @ np.abs(g)
+    if vectors is None:
+        return Choice(settings[0], None)
+    # Sums of codes are far below 2**53, so that binary64 holds them exactly.
+    x, g = vectors.astype(np.float64), codes.astype(np.float64)
+    signed = (x @ g).astype(np.int64)
+    magnitude = (np.abs(x) @ np.abs(g)).astype(np.int64)
     errors = [float(np.sum((_read(each, signed, magnitude) - signed) ** 2)) for each in settings]
-    return settings[errors.index(min(errors))]
+    least, signal = min(errors), float(np.sum(signed.astype(np.float64) ** 2))
+    snr = 10.0 * math.log10(signal / least) if least > 0 and signal > 0 else BEST
+    return Choice(settings[errors.index(least)], min(snr, BEST))
 
 
 def _read(
@@ -73,16 +93,25 @@ class Samples:
     """Codes of layer values on a few calibration samples.
 
     Attributes:
-        module: layer level, with its source model.
-        feed: calibration data.
+        module: layer level.
+        values: what its crossbars take, by name, as ONNX Runtime computed it.
     """
 
     module: Module
-    feed: Feed
+    values: Feed
+
+    @classmethod
+    def of(cls, module: Module, feed: Feed) -> Samples:
+        """Run the source model of a layer module on calibration data."""
+        taken = [op.operands[0] for op in module.ops if op.kind in ("crossbar", "lstm")]
+        # What an LSTM gives is also what it sends back to itself.
+        taken += [op.results[0] for op in module.ops if op.kind == "lstm" and op.results[0]]
+        names = tuple(dict.fromkeys(taken))
+        return cls(module, module.source.activations(feed, names))
 
     def tokens(self, value: str, layout: Layout, scale: float) -> Codes:
         """Codes of a value, shape (samples, tokens, token size)."""
-        array = self.module.source.activations(self.feed, (value,))[value]
+        array = self.values[value]
         axis = self.module.tensor(value).batch_axis
         array = array[np.newaxis] if axis is None else np.moveaxis(array, axis, 0)
         array = array[:SAMPLES].reshape(-1, *layout.dims)

@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from anacc.errors import CompileError
+from anacc.targets.adc import AdcSettings
+from anacc_passes.binary16 import binary16, headroom
+from anacc_passes.ranges import CODES
 from anacc_passes.tiling.builder import Builder
 from anacc_passes.tiling.full_scale import choose
-
-CODES = 127
-LARGEST = 65504.0  # of binary16
 
 FloatArray = npt.NDArray[Any]
 
@@ -31,6 +30,7 @@ class Columns:
         scale: factor of each column behind the product (batch norm), shape (columns,).
         offset: added to each column, in real units, shape (columns,).
         activation: `none`, `relu` or `clamp`, with `low` and `high` in real units.
+        diagonal: how many groups of these columns lie along the diagonal.
         residual: channel that is added, or "".
         residual_scale: real value of one unit of an element of the residual.
         forms: formats of the result.
@@ -44,6 +44,7 @@ class Columns:
     activation: str = "none"
     low: float = 0.0
     high: float = 0.0
+    diagonal: int = 1
     residual: str = ""
     residual_scale: float = 1.0
 
@@ -69,16 +70,51 @@ class Inputs:
     vectors: npt.NDArray[np.int8] | None = None
 
 
-def weight_codes(weight: FloatArray) -> tuple[npt.NDArray[np.int8], FloatArray]:
-    """Codes in [-127, 127] and the scale of each column; a column of zeros has scale 0.
+@dataclass(frozen=True)
+class RowTile:
+    """One row tile, before anything is emitted.
+
+    Attributes:
+        item: what drives it.
+        codes: weight codes, shape (rows, columns).
+        adc: converter settings.
+        snr: of the conversion on calibration data, in dB, if it was measured.
+        scale: real value of one count of each column, shape (columns,).
+    """
+
+    item: Inputs
+    codes: npt.NDArray[np.int8]
+    adc: AdcSettings
+    snr: float | None
+    scale: FloatArray
+
+
+def weight_codes(weight: FloatArray, largest: int) -> tuple[npt.NDArray[np.int8], FloatArray]:
+    """Codes in [-largest, largest] and the scale of each column; a column of zeros has scale 0.
 
     Args:
         weight: real weights, shape (rows, columns).
+        largest: the code of the largest conductance, at most 127.
     """
-    scale = np.abs(weight).max(axis=0, initial=0.0).astype(np.float64) / CODES
+    scale = np.abs(weight).max(axis=0, initial=0.0).astype(np.float64) / largest
     divisor = np.where(scale > 0, scale, 1.0)
-    codes = np.clip(np.rint(weight / divisor), -CODES, CODES).astype(np.int8)
+    codes = np.clip(np.rint(weight / divisor), -largest, largest).astype(np.int8)
     return codes, scale
+
+
+def row_tile(builder: Builder, weight: FloatArray, item: Inputs, factor: FloatArray) -> RowTile:
+    """Codes, converter settings and scale of one row tile.
+
+    Args:
+        builder: the module under construction.
+        weight: real weights, shape (rows, columns).
+        item: what drives the rows.
+        factor: what each column is multiplied by behind the product, shape (columns,).
+    """
+    codes, scale = weight_codes(weight, builder.target.crossbar.g_max.value)
+    choice = choose(builder.target, builder.read_mode, item.nonnegative, codes, item.vectors)
+    adc = choice.adc
+    return RowTile(item, codes, adc, choice.snr, 2.0**adc.b / adc.a * item.scale * scale * factor)
 
 
 def column_of_tiles(
@@ -116,67 +152,66 @@ def column_of_tiles(
     """
     width = columns[1] - columns[0]
     first_row = inputs[0].rows[0]
+    tiles = [
+        row_tile(builder, weight[a - first_row : b - first_row], item, ldpu.scale)
+        for item in inputs
+        for a, b in [item.rows]
+    ]
+    gain = _gain(tiles, ldpu, summed=len(tiles) > 1 or bool(partial or ldpu.residual))
+    unit = ldpu.result_scale * gain
     results = ("", "")
-    for position, item in enumerate(inputs):
-        last = position == len(inputs) - 1
-        block = weight[item.rows[0] - first_row : item.rows[1] - first_row]
-        codes, weight_scale = weight_codes(block)
-        adc = choose(builder.target, builder.read_mode, item.nonnegative, codes, item.vectors)
-        per_count = 2.0**adc.b / adc.a
-        scale = per_count * item.scale * weight_scale * ldpu.scale / ldpu.result_scale
-        where = f"{layer} rows {item.rows[0]}:{item.rows[1]} columns {columns[0]}:{columns[1]}"
-        offset = ""
+    for tile in tiles:
+        last = tile is tiles[-1]
+        rows = tile.item.rows
+        where = f"{layer} rows {rows[0]}:{rows[1]} columns {columns[0]}:{columns[1]}"
+        constants = [
+            builder.constant(f"{stem[1:]}.codes", tile.codes),
+            builder.constant(f"{stem[1:]}.scale", binary16(tile.scale / unit, where)),
+            "",
+        ]
         if not partial:
-            shift = _binary16(ldpu.offset / ldpu.result_scale, where)
-            offset = builder.constant(f"{stem[1:]}.offset", shift)
+            offset = binary16(ldpu.offset / unit, where)
+            constants[2] = builder.constant(f"{stem[1:]}.offset", offset)
         residual = ldpu.residual if last else ""
         forms = ldpu.forms if last else frozenset({"f16"})
-        name = stem if last else f"{stem}.partial"
+        name, scale = (stem, ldpu.result_scale) if last else (f"{stem}.partial", unit)
         results = (
-            builder.channel(f"{name}.i8", "i8", width, tokens, ldpu.result_scale)
-            if "i8" in forms
-            else "",
-            builder.channel(f"{name}.f16", "f16", width, tokens, ldpu.result_scale)
-            if "f16" in forms
-            else "",
+            builder.channel(f"{name}.i8", "i8", width, tokens, scale) if "i8" in forms else "",
+            builder.channel(f"{name}.f16", "f16", width, tokens, scale) if "f16" in forms else "",
         )
         builder.emit(
             "tile",
-            (
-                builder.constant(f"{stem[1:]}.codes", codes),
-                builder.constant(f"{stem[1:]}.scale", _binary16(scale, where)),
-                offset,
-                partial,
-                residual,
-                *item.parts,
-            ),
+            (*constants, partial, residual, *tile.item.parts),
             results,
             origins,
             layer=layer,
-            weight_rows=item.rows,
+            weight_rows=rows,
             weight_columns=columns,
-            phases=adc.phases,
-            multiplier=adc.a,
-            shift=adc.b,
-            maximum=adc.c_max,
-            residual_scale=ldpu.residual_scale / ldpu.result_scale if residual else 0.0,
+            cells=tile.codes.size // ldpu.diagonal,
+            phases=tile.adc.phases,
+            multiplier=tile.adc.a,
+            shift=tile.adc.b,
+            maximum=tile.adc.c_max,
+            residual_scale=ldpu.residual_scale / unit if residual else 0.0,
             activation=ldpu.activation if last else "none",
-            low=ldpu.low / ldpu.result_scale if last else 0.0,
-            high=ldpu.high / ldpu.result_scale if last else 0.0,
-            recurrent=item.recurrent,
+            low=ldpu.low / unit if last else 0.0,
+            high=ldpu.high / unit if last else 0.0,
+            gain=gain if last else 1.0,
+            recurrent=tile.item.recurrent,
+            **({} if tile.snr is None else {"snr": tile.snr}),
         )
         partial = results[1]
     return results
 
 
-def _binary16(values: FloatArray, where: str) -> npt.NDArray[np.float16]:
-    """LDPU constants in binary16, saturating.
+def _gain(tiles: Sequence[RowTile], ldpu: Columns, summed: bool) -> float:
+    """By how much the LDPU's unit must exceed the result's, a power of two.
 
-    Raises:
-        CompileError: if a value is not finite.
+    No constant then leaves the range of binary16, and where products are summed, no term of the sum
+    does; it is 1 unless these are hundreds of times larger than the results.
     """
-    if not np.isfinite(values).all():
-        raise CompileError(
-            f"{where}: a weight, scale or bias is not finite", "check the model's weights"
-        )
-    return np.clip(values, -LARGEST, LARGEST).astype(np.float16)
+    terms = [tile.scale * (tile.adc.c_max if summed else 1) for tile in tiles]
+    terms += [ldpu.offset, np.asarray([ldpu.low, ldpu.high])]
+    if ldpu.residual:
+        terms.append(np.asarray(CODES * ldpu.residual_scale))
+    return headroom(*(term / ldpu.result_scale for term in terms))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from anacc.errors import IrError
 from anacc.ir import Op
 from anacc_passes.tiling.builder import Builder, Tokens, balanced, load_nest
 from anacc_passes.tiling.layout import Layout, row_major, sample_dims
@@ -70,7 +71,8 @@ def describe(builder: Builder, op: Op) -> Movement:
         base = sum(start * stride for start, stride in zip(before, strides, strict=True))
         value = op.number("value")
         return Movement(math.prod(target), ((base, strides),), (0, strides), value)
-    assert op.kind == "concat"
+    if op.kind != "concat":
+        raise IrError(f"op `{op.kind}` is no movement of data")
     joined = op.integer("axis")
     joined -= axis is not None and joined > axis
     stores, base = [], 0
@@ -163,8 +165,7 @@ def lower_move(builder: Builder, op: Op, forms: frozenset[str]) -> Tokens:
     """Lower reshape, transpose, slice, pad, concat or expand."""
     result = op.results[0]
     sources = [builder.tokens[operand] for operand in op.operands]
-    scale = builder.module.values[result].scale
-    assert scale is not None
+    scale = builder.scale(result)
     return move(
         builder,
         sources,

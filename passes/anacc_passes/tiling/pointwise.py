@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
+from anacc.errors import IrError
 from anacc.ir import Op
+from anacc_passes.binary16 import binary16, headroom
+from anacc_passes.ranges import CODES
 from anacc_passes.tiling.builder import Builder, Tokens, bounds
 from anacc_passes.tiling.layout import Layout, row_major, sample_dims
-from anacc_passes.tiling.matrix import LARGEST, FloatArray
+from anacc_passes.tiling.matrix import FloatArray
 from anacc_passes.tiling.movement import Movement, move
 
 
@@ -32,25 +36,32 @@ def formula(builder: Builder, op: Op, left: float, right: float, result: float) 
     `scale` and `offset` have shape (tokens or 1, token size or 1).
     """
     one, zero = np.ones((1, 1)), np.zeros((1, 1))
-    ratio = left / result
+    if op.kind in ("tanh", "sigmoid"):
+        return Formula(op.kind, one * left, zero, out_scale=1.0 / result)
+    scale, offset, low, high = one * left, zero, 0.0, 0.0
     if op.kind == "affine":
         layout = builder.layouts[op.results[0]]
-        scale, offset = (
+        factor, offset = (
             _by_token(builder.module.constants[name], layout, builder, op)
             for name in op.operands[1:3]
         )
-        return Formula("none", scale * ratio, offset / result)
-    if op.kind == "relu":
-        return Formula("relu", one * ratio, zero)
-    if op.kind == "clamp":
-        low, high = (op.number(name) / result for name in ("low", "high"))
-        return Formula("clamp", one * ratio, zero, low=low, high=high)
-    if op.kind == "add":
-        return Formula("add", one * ratio, zero, right_scale=right / result)
-    if op.kind == "multiply":
-        return Formula("multiply", one * left, zero, right_scale=right / result)
-    assert op.kind in ("tanh", "sigmoid"), op.kind
-    return Formula(op.kind, one * left, zero, out_scale=1.0 / result)
+        scale = factor * left
+    elif op.kind == "clamp":
+        low, high = op.number("low"), op.number("high")
+    elif op.kind == "multiply":
+        # Bring the left operand near 1, so that neither it nor the product leaves the range.
+        near = 2.0 ** round(math.log2(left))
+        scale, right = one * (left / near), right * near
+    elif op.kind not in ("relu", "add"):
+        raise IrError(f"op `{op.kind}` is no elementwise function")
+    function = "none" if op.kind == "affine" else op.kind
+    terms = (CODES * right,) if op.kind == "multiply" else (CODES * scale, CODES * right)
+    unit = result * headroom(*(np.asarray(term) / result for term in (*terms, offset)))
+    if op.kind != "multiply":
+        scale = scale / unit
+    return Formula(
+        function, scale, offset / unit, right / unit, unit / result, low / unit, high / unit
+    )
 
 
 def with_codes(builder: Builder, source: Tokens, stem: str, origins: tuple[str, ...]) -> Tokens:
@@ -109,8 +120,7 @@ def lower_pointwise(builder: Builder, op: Op, forms: frozenset[str]) -> Tokens:
     """Lower affine, add, multiply, relu, clamp, sigmoid or tanh."""
     result = op.results[0]
     layout = builder.layouts[result]
-    scale = builder.module.values[result].scale
-    assert scale is not None
+    scale = builder.scale(result)
     left, left_form = _matched(builder, op, 0, layout)
     left_parts = left.parts[left_form]
     sizes = builder.sizes(left_parts)
@@ -130,8 +140,8 @@ def lower_pointwise(builder: Builder, op: Op, forms: frozenset[str]) -> Tokens:
         constants = []
         for label, array in (("scale", done.scale), ("offset", done.offset)):
             chosen = array if array.shape[1] == 1 else array[:, first:last]
-            saturated = np.clip(chosen, -LARGEST, LARGEST).astype(np.float16)
-            constants.append(builder.constant(f"{result[1:]}.{label}", saturated))
+            rounded = binary16(chosen, f"node `{op.origins[0]}`")
+            constants.append(builder.constant(f"{result[1:]}.{label}", rounded))
         builder.emit(
             "pointwise",
             (*constants, a, b),

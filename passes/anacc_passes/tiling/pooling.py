@@ -18,8 +18,7 @@ def lower_pool(builder: Builder, op: Op, forms: frozenset[str]) -> Tokens:
     result = op.results[0]
     source = codes_of(builder, op, op.operands[0])
     layout = builder.layouts[result]
-    scale = builder.module.values[result].scale
-    assert scale is not None
+    scale = builder.scale(result)
     kernel, pads = op.integers("kernel"), op.integers("pads")
     rank = len(kernel)
     dilations = op.integers("dilations") if op.kind == "max_pool" else (1,) * rank

@@ -16,12 +16,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from anacc.ir import Op
-from anacc_passes.formats import nonnegative
+from anacc_passes.binary16 import binary16
+from anacc_passes.ranges import CODES
 from anacc_passes.tiling.builder import Builder, Tokens, balanced, bounds
 from anacc_passes.tiling.crossbar import codes_of, row_tiles
-from anacc_passes.tiling.full_scale import chosen_rows
-from anacc_passes.tiling.layout import natural, row_major
-from anacc_passes.tiling.matrix import CODES, Columns, FloatArray, Inputs, column_of_tiles
+from anacc_passes.tiling.full_scale import VECTORS, Codes, chosen_rows
+from anacc_passes.tiling.layout import natural, row_major, sample_dims
+from anacc_passes.tiling.matrix import Columns, FloatArray, Inputs, column_of_tiles
 from anacc_passes.tiling.movement import Movement, move
 from anacc_passes.tiling.pointwise import with_codes
 
@@ -107,7 +108,7 @@ def _initial(
         state = builder.module.constants[name][direction].reshape(-1)
         if not state.any():
             return ("",) * len(sizes), 1.0
-        pieces = (state[first:last].astype(np.float16) for first, last in bounds(sizes))
+        pieces = (binary16(state[a:b], f"node `{op.origins[0]}`") for a, b in bounds(sizes))
         return tuple(builder.constant(f"{name[1:]}.chunk", piece) for piece in pieces), 1.0
     found = builder.tokens[name]
     form = "f16" if "f16" in found.parts else "i8"
@@ -130,7 +131,7 @@ def _initial(
 def _lower_direction(
     builder: Builder, op: Op, way: Direction, wanted: dict[int, frozenset[str]]
 ) -> Outputs:
-    target, module = builder.target, builder.module
+    target = builder.target
     hidden = way.recurrence.shape[1]
     rows = target.crossbar.rows.value
     # A chunk's states drive the rows of one tile, its four gates are the columns of one.
@@ -138,11 +139,12 @@ def _lower_direction(
     sizes = balanced(hidden, units)
     sequence = _sequence(builder, op, way.reverse)
     steps = sequence.layout.tokens
+    hidden_scale = op.number("hidden_scale", 1.0 / CODES)
     stem = next(name for name in op.results if name) + (".reverse" if way.reverse else "")
     feedback = tuple(
-        builder.channel(f"{stem}.h", "i8", size, steps + 1, 1.0 / CODES) for size in sizes
+        builder.channel(f"{stem}.h", "i8", size, steps + 1, hidden_scale) for size in sizes
     )
-    sign = nonnegative(module)[op.operands[0]]
+    sign = builder.nonnegative[op.operands[0]]
     vectors = None
     if builder.samples:
         vectors = builder.samples.vectors(op.operands[0], sequence.layout, sequence.scale)
@@ -152,8 +154,16 @@ def _lower_direction(
     ]
     features = inputs[-1].rows[1]
     # Feedback channels are read as they are: a chunk that does not fit starts a new row tile.
+    states = _states(builder, op, way.index, hidden_scale)
     recurrent = [
-        Inputs(parts, (span[0] + features, span[1] + features), 1.0 / CODES, False, True)
+        Inputs(
+            parts,
+            (span[0] + features, span[1] + features),
+            hidden_scale,
+            nonnegative=False,
+            recurrent=True,
+            vectors=chosen_rows(states, span),
+        )
         for span, parts in _whole_parts(builder, feedback, rows)
     ]
     h0, h0_scale = _initial(builder, op, 4, way.index, sizes)
@@ -173,8 +183,18 @@ def _lower_direction(
             op.origins, tokens=steps, layer=layer, partial=partial,
         )[1]  # fmt: skip
         _cell(builder, op, found, wanted, stem, gates, feedback[chunk], h0[chunk], c0[chunk],
-              h0_scale * CODES, c0_scale, last - first, steps)  # fmt: skip
+              h0_scale, c0_scale, last - first, steps)  # fmt: skip
     return found
+
+
+def _states(builder: Builder, op: Op, direction: int, scale: float) -> Codes | None:
+    """Codes of hidden states on calibration data, shape (n, hidden), if the model returns them."""
+    if builder.samples is None or not op.results[0]:
+        return None
+    dims = sample_dims(builder.module.tensor(op.results[0]))
+    codes = builder.samples.tokens(op.results[0], natural(dims), scale)
+    states = codes.reshape(-1, dims[1], dims[-1])[:, direction]
+    return states[:: max(1, len(states) // VECTORS)]
 
 
 def _whole_parts(
@@ -210,6 +230,7 @@ def _cell(
 ) -> None:
     """Add the GDPU stream of one chunk and note its result channels."""
     results = [feedback]
+    hidden_scale = op.number("hidden_scale", 1.0 / CODES)
     for position, channels, tokens, name in (
         (0, found.y, steps, "y"),
         (1, found.y_h, 1, "y_h"),
@@ -218,12 +239,12 @@ def _cell(
             channel = ""
             if form in wanted.get(position, ()):
                 label = f"{stem}.{name}.{form}"
-                channel = builder.channel(label, form, units, tokens, 1.0 / CODES)
+                channel = builder.channel(label, form, units, tokens, hidden_scale)
                 channels[form].append(channel)
             results.append(channel)
     last_c, last_scale = "", 1.0
     if wanted.get(2):
-        last_scale = builder.module.values[op.results[2]].scale or 1.0
+        last_scale = builder.scale(op.results[2])
         last_c = builder.channel(f"{stem}.y_c.f16", "f16", units, 1, last_scale)
         found.y_c.append(last_c)
     builder.emit(
@@ -233,7 +254,8 @@ def _cell(
         op.origins,
         units=units,
         steps=steps,
-        h_scale=h_scale if initial_h else 0.0,
+        h_unit=1.0 / hidden_scale,
+        h_scale=h_scale / hidden_scale if initial_h else 0.0,
         c_scale=c_scale if initial_c else 0.0,
         last_c_scale=1.0 / last_scale,
     )
@@ -255,8 +277,7 @@ def lower_lstm(builder: Builder, op: Op, demanded: dict[str, frozenset[str]]) ->
     tokens: dict[str, Tokens] = {}
     for position in wanted:
         name = op.results[position]
-        scale = builder.module.values[name].scale
-        assert scale is not None
+        scale = builder.scale(name)
         sources = []
         for found in outputs:
             parts = ({"f16": found.y_c}, found.y, found.y_h)[(position + 1) % 3]

@@ -1,0 +1,110 @@
+"""From the magnitudes that calibration saw to the clipping range of int8 codes.
+
+- `minmax`: the largest magnitude seen.
+- `percentile`: the magnitude that 99.99 % of the elements stay below.
+- `mse`: of 64 candidates, the range with the least mean squared error of quantisation.
+- `entropy`: of 64 candidates, the range whose quantised distribution loses least information about
+  the clipped one, by the Kullback-Leibler divergence [1]_.
+
+References:
+    .. [1] S. Migacz, "8-bit inference with TensorRT", GPU Technology Conference 2017.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+CODES = 127  # the largest code; design of the int8 format, the same for every chip
+LEVELS = CODES + 1  # magnitudes that codes can have
+BINS = 4096
+CANDIDATES = 64
+KEPT = 0.9999  # share of the elements that `percentile` does not clip
+
+
+@dataclass
+class Magnitudes:
+    """What is known of the magnitudes of one value: their maximum and a histogram up to it."""
+
+    maximum: float = 0.0
+    elements: int = 0
+    counts: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(BINS, np.int64))
+
+    def widen(self, array: npt.NDArray[Any]) -> None:
+        """First round: the maximum."""
+        if array.size:
+            self.elements += array.size
+            # Not the built-in function, which loses NaN.
+            self.maximum = float(np.maximum(self.maximum, np.max(np.abs(array))))
+
+    def count(self, array: npt.NDArray[Any]) -> None:
+        """Second round: the histogram."""
+        if self.maximum > 0:
+            edges = (0.0, self.maximum)
+            self.counts += np.histogram(np.abs(array.astype(np.float64)), bins=BINS, range=edges)[0]
+
+    @property
+    def centres(self) -> npt.NDArray[np.float64]:
+        """Magnitude of the middle of each bin, shape (BINS,)."""
+        return np.asarray((np.arange(BINS) + 0.5) * (self.maximum / BINS), np.float64)
+
+
+def _minmax(seen: Magnitudes) -> float:
+    return seen.maximum
+
+
+def _percentile(seen: Magnitudes) -> float:
+    total = int(seen.counts.sum())
+    if total == 0:
+        return seen.maximum
+    last = int(np.searchsorted(np.cumsum(seen.counts), KEPT * total))
+    return seen.maximum * min(last + 1, BINS) / BINS
+
+
+def _best(seen: Magnitudes, cost: Callable[[int], float]) -> float:
+    """The range of least cost; the cost of the first k of CANDIDATES equal parts is cost(k)."""
+    costs = [cost(part) for part in range(CANDIDATES, 0, -1)]  # on a tie, the widest range
+    return seen.maximum * (CANDIDATES - costs.index(min(costs))) / CANDIDATES
+
+
+def _least_error(seen: Magnitudes) -> float:
+    def error(part: int) -> float:
+        lsb = max(seen.maximum * part / CANDIDATES / CODES, 1e-300)
+        codes = np.clip(np.rint(seen.centres / lsb), 0, CODES)
+        return float(np.sum(seen.counts * (seen.centres - codes * lsb) ** 2))
+
+    return _best(seen, error)
+
+
+def _least_divergence(seen: Magnitudes) -> float:
+    def divergence(part: int) -> float:
+        bins = BINS * part // CANDIDATES
+        if bins < LEVELS:
+            return float("inf")
+        inside = seen.counts[:bins].astype(np.float64)
+        clipped = inside.copy()
+        clipped[-1] += seen.counts[bins:].sum()
+        level = np.arange(bins) * LEVELS // bins
+        used = np.bincount(level, inside > 0, LEVELS)
+        spread = np.bincount(level, inside, LEVELS) / np.maximum(used, 1)
+        quantised = np.where(inside > 0, spread[level], 0.0)
+        if not quantised.any():
+            return float("inf")
+        p, q = clipped / clipped.sum(), quantised / quantised.sum()
+        some = p > 0
+        # An empty bin that got what was clipped is infinitely unlike, but for this floor.
+        return float(np.sum(p[some] * np.log(p[some] / np.maximum(q[some], 1e-12))))
+
+    return _best(seen, divergence)
+
+
+METHODS: dict[str, Callable[[Magnitudes], float]] = {
+    "minmax": _minmax,
+    "percentile": _percentile,
+    "mse": _least_error,
+    "entropy": _least_divergence,
+}
