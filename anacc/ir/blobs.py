@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import io
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from anacc.atomic import write_atomically
 from anacc.errors import IrError
 
 Array = npt.NDArray[Any]
@@ -42,18 +43,21 @@ def digest(array: Array) -> str:
 
 
 def save_blob(array: Array, folder: Path) -> None:
-    """Write a constant to `folder/constants`, unless it is there already."""
+    """Write a constant to `folder/constants`, unless it is there already.
+
+    Raises:
+        OSError: it cannot be written; its file name is the file or the folder.
+    """
     path = _blob_path(folder, digest(array))
     if path.exists():
         return
     path.parent.mkdir(exist_ok=True)
     if array.dtype.kind == "V":  # bfloat16 and its kin, which .npy files do not know
         array = array.view(f"u{array.dtype.itemsize}")
-    # Under another name first: a killed run leaves no half file under the name of its content.
-    partial = path.with_suffix(f".{os.getpid()}.part")
-    with partial.open("wb") as file:
-        np.save(file, array, allow_pickle=False)
-    partial.replace(path)
+    array = np.ascontiguousarray(array)
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(array))
+    write_atomically(path, [header.getvalue(), array.reshape(-1).view(np.uint8).data])
 
 
 def load_blob(folder: Path, sha256: str, dtype: np.dtype[Any]) -> Array:

@@ -10,11 +10,17 @@ as nested tuples, exactly as the program holds them::
 
 from __future__ import annotations
 
-from anacc.ir.module import Channel, Level, Module, Op, Type
+from anacc.ir.chip_rules import (
+    infer_gather,
+    infer_lstm_cell,
+    infer_pointwise,
+    infer_regroup,
+    infer_tile,
+)
+from anacc.ir.module import Level
 from anacc.ir.spec import Attribute, OpSpec, declare
 
 _ANY, _INT, _STR, _BOOL = (Attribute(kind) for kind in ("any", "int", "str", "bool"))
-_FLOATS = Attribute("any")
 _ROUTES = Attribute("any", required=False)  # for each result, the links that it crosses
 
 _BORDER = {
@@ -24,42 +30,6 @@ _BORDER = {
     "batch_axis": _INT,  # -1: none
     "permutation": _ANY,  # of the axes without the batch
 }
-
-
-def channel(module: Module, name: str) -> Channel:
-    """The type of a chip-level value.
-
-    Raises:
-        ValueError: if it is not a channel.
-    """
-    found = module.type_of(name)
-    if not isinstance(found, Channel):
-        raise ValueError(f"{name} is not a channel")
-    return found
-
-
-def _infer_regroup(module: Module, op: Op) -> tuple[Type | None, ...]:
-    parts = [channel(module, name) for name in op.operands]
-    results = [channel(module, name) for name in op.results]
-    if len({(part.format, part.tokens) for part in parts + results}) != 1:
-        raise ValueError("all parts need one format and one token count")
-    if sum(part.token_size for part in parts) != sum(part.token_size for part in results):
-        raise ValueError("the token sizes of operands and results must add up to the same")
-    return tuple(results)
-
-
-def _infer_tile(module: Module, op: Op) -> tuple[Type | None, ...]:
-    rows, columns = module.tensor(op.operands[0]).dims
-    inputs = [channel(module, name) for name in op.operands[5:]]
-    if sum(part.token_size for part in inputs) != rows:
-        raise ValueError(f"the inputs must fill the {rows} rows of the tile")
-    for name in (op.operands[1], op.operands[2]):
-        if name and module.tensor(name).dims != (columns,):
-            raise ValueError("scale and offset need one element for each column")
-    for name in op.operands[3:5] + op.results:
-        if name and channel(module, name).token_size != columns:
-            raise ValueError(f"partial sum, residual and results have {columns} elements")
-    return (None,) * len(op.results)
 
 
 declare(
@@ -88,7 +58,7 @@ declare(
         ("parts*",),
         ("parts*",),
         {"routes": _ROUTES},
-        _infer_regroup,
+        infer_regroup,
     ),
     OpSpec(
         "gather",
@@ -105,7 +75,7 @@ declare(
             "size": _INT,
             "fill": _INT,
             "stores": _ANY,
-            "rescale": _FLOATS,
+            "rescale": _ANY,
             "load": _ANY,
             "reduce": _STR,
             "window": _INT,
@@ -113,6 +83,7 @@ declare(
             "step": _INT,
             "routes": _ROUTES,
         },
+        infer_gather,
     ),
     OpSpec(
         "tile",
@@ -142,7 +113,7 @@ declare(
             "column": Attribute("int", required=False),
             "routes": _ROUTES,
         },
-        _infer_tile,
+        infer_tile,
     ),
     OpSpec(
         "pointwise",
@@ -160,6 +131,7 @@ declare(
             "high": Attribute("float"),
             "routes": _ROUTES,
         },
+        infer_pointwise,
     ),
     OpSpec(
         "lstm_cell",
@@ -178,5 +150,6 @@ declare(
             "last_c_scale": Attribute("float"),  # last_c = cell state * last_c_scale
             "routes": _ROUTES,
         },
+        infer_lstm_cell,
     ),
 )

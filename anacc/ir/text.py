@@ -39,6 +39,7 @@ from pathlib import Path
 
 import numpy as np
 
+from anacc.atomic import write_atomically
 from anacc.ir.blobs import digest, inline_literals, save_blob
 from anacc.ir.module import Channel, Module, Op, TensorType, Type
 
@@ -74,13 +75,16 @@ def write_module(module: Module, folder: Path, stem: str) -> Path:
 
     Returns:
         the path of the text.
+
+    Raises:
+        OSError: a file cannot be written; its file name is that file.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for array in module.constants.values():
         if isinstance(array, np.ndarray) and inline_literals(array) is None:
             save_blob(array, folder)
     path = folder / f"{stem}.txt"
-    path.write_text(print_module(module), encoding="utf-8", newline="\n")
+    write_atomically(path, [print_module(module).encode()])
     return path
 
 

@@ -48,6 +48,7 @@ def verify(module: Module) -> None:
         if problem is not None:
             _reject(module, index, problem)
         defined.update(result for result in op.results if result)
+    _check_units(module)
     _check_table(module, defined)
     _check_outputs(module, defined)
 
@@ -109,6 +110,13 @@ def _check_inputs(module: Module) -> set[str]:
             raise IrError(f"input `{name}` is listed twice")
         defined.add(name)
     return defined
+
+
+def _check_units(module: Module) -> None:
+    """Placement leaves no op out."""
+    placed = [op.unit is not None for op in module.ops]
+    if any(placed) and not all(placed):
+        _reject(module, placed.index(False), "has no unit, and others have")
 
 
 def _check_table(module: Module, defined: set[str]) -> None:

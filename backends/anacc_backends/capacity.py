@@ -9,7 +9,7 @@ moves on.  All other channels hold what the target's links hold.
 from __future__ import annotations
 
 from anacc.ir import Module
-from anacc.ir.chip_ops import channel
+from anacc.ir.chip_rules import channel
 
 
 def capacities(module: Module, default: int) -> dict[str, int]:

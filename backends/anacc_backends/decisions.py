@@ -8,7 +8,7 @@ from typing import Any
 from anacc.frontend.products import multiply_adds
 from anacc.frontend.source import SourceModel
 from anacc.ir import Module, Op
-from anacc.ir.chip_ops import channel
+from anacc.ir.chip_rules import channel
 from anacc.targets import Target
 from anacc_passes.place import placement_report
 from anacc_passes.route import link_report

@@ -8,7 +8,7 @@ from typing import Any
 
 from anacc.errors import CompileError
 from anacc.ir import Module, Op
-from anacc.ir.chip_ops import channel
+from anacc.ir.chip_rules import channel
 from anacc.program.image import Image
 from anacc.program.manifest import FORMAT_VERSION, Manifest, Port
 from anacc.program.model import Channel, Code, Stream

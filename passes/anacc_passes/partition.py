@@ -14,7 +14,7 @@ path; ONNX Runtime runs a segment as a whole.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,6 +28,7 @@ from anacc_passes.units import missing
 _ANCHORS = ("conv", "linear", "lstm")
 _CHIP, _HOST = "chip", "host"
 _MOVED = "its neighbours run on the host: on the chip, it would only move data over the border"
+_LONE = "no convolution, product or LSTM is near it: on the chip, it would only cross the border"
 
 
 @dataclass(frozen=True)
@@ -54,11 +55,6 @@ class Partition:
         return _merged(module, atoms, host)
 
 
-def partition(module: Module) -> Module:
-    """Decide chip or host for every op: see `Partition`."""
-    return Partition()(module)
-
-
 def _possible(op: Op, target: Target) -> Op:
     """The op, or a `host` op in its place if the target cannot run it."""
     reason = None if op.kind == "host" else missing(target, op)
@@ -74,40 +70,30 @@ def _possible(op: Op, target: Target) -> Op:
 
 def _atoms(module: Module) -> list[int]:
     """For each op the number of its atom: ops that share an ONNX node stay together."""
-    atom_of: dict[str, int] = {}
-    members: list[int] = []
+    together = nx.utils.UnionFind(range(len(module.ops)))
+    first_of: dict[str, int] = {}
     for index, op in enumerate(module.ops):
-        known = {members[atom_of[name]] for name in op.origins if name in atom_of}
-        atom = min(known, default=index)
-        members = [atom if number in known else number for number in members] + [atom]
         for name in op.origins:
-            atom_of.setdefault(name, index)
-    return members
+            together.union(first_of.setdefault(name, index), index)
+    numbers: dict[int, int] = {}  # the first op of each atom
+    return [numbers.setdefault(together[index], index) for index in range(len(module.ops))]
 
 
-def _host_atoms(module: Module, atoms: list[int]) -> set[int]:
-    """The atoms that run on the host."""
+def _host_atoms(module: Module, atoms: list[int]) -> dict[int, str]:
+    """The atoms that run on the host, with the reason for those ops that the chip could run."""
     pairs = list(zip(module.ops, atoms, strict=True))
     host = {atom for op, atom in pairs if op.kind == "host"}
-    anchors = {
-        atom
-        for op, atom in pairs
-        if atom not in host and (op.kind in _ANCHORS or not _can_move(module, op))
-    }
+    fixed = {atom for op, atom in pairs if op.kind in _ANCHORS or not _can_move(module, op)}
+    anchors = fixed - host
     if host and anchors:
         host = _cut(module, pairs, host, anchors)
-    anchored = {atom for op, atom in pairs if op.kind in _ANCHORS}
     island: nx.Graph[int] = nx.Graph()
     island.add_nodes_from(atom for _, atom in pairs if atom not in host)
     for source, _, targets in _edges(module, pairs):
         island.add_edges_from((source, target) for target in targets)
     island.remove_nodes_from(host)
-    for component in nx.connected_components(island):
-        if not component & anchored and all(
-            _can_move(module, op) for op, atom in pairs if atom in component
-        ):
-            host = host | component
-    return host
+    lone = [part for part in nx.connected_components(island) if part.isdisjoint(fixed)]
+    return dict.fromkeys(host, _MOVED) | {atom: _LONE for part in lone for atom in part}
 
 
 def _can_move(module: Module, op: Op) -> bool:
@@ -161,18 +147,20 @@ def _cut(
     return {atom for _, atom in pairs if atom in host_side}
 
 
-def _merged(module: Module, atoms: list[int], host: set[int]) -> Module:
+def _merged(module: Module, atoms: list[int], host: Mapping[int, str]) -> Module:
     """The module with one `host` op for each level of the host.
 
     Level k of the host needs levels below k of the chip; level k of the chip needs levels up to k
     of the host.  So segments cannot depend on each other in a circle.
     """
     level = _levels(module, atoms, host)
-    segments: dict[int, list[Op]] = {}
+    segments: dict[int, list[tuple[Op, str]]] = {}
     chip: dict[int, list[Op]] = {}
     for op, atom in zip(module.ops, atoms, strict=True):
-        side = segments if atom in host else chip
-        side.setdefault(level[atom], []).append(op)
+        if atom in host:
+            segments.setdefault(level[atom], []).append((op, host[atom]))
+        else:
+            chip.setdefault(level[atom], []).append(op)
     ops: list[Op] = []
     for number in sorted({*segments, *chip}):
         if number in segments:
@@ -188,7 +176,7 @@ def _merged(module: Module, atoms: list[int], host: set[int]) -> Module:
     )
 
 
-def _levels(module: Module, atoms: list[int], host: set[int]) -> dict[int, int]:
+def _levels(module: Module, atoms: list[int], host: Collection[int]) -> dict[int, int]:
     """The level of each atom: the latest that the longest alternation of chip and host allows."""
     graph: nx.DiGraph[int] = nx.DiGraph()
     graph.add_nodes_from(atoms)
@@ -205,15 +193,16 @@ def _levels(module: Module, atoms: list[int], host: set[int]) -> dict[int, int]:
     return {atom: last - changes for atom, changes in after.items()}
 
 
-def _segment(module: Module, ops: list[Op]) -> Op:
-    """One `host` op for some ops."""
+def _segment(module: Module, members: list[tuple[Op, str]]) -> Op:
+    """One `host` op for some ops; each comes with a reason, in case it is none of the host yet."""
+    ops = [op for op, _ in members]
     nodes: dict[str, str] = {}
-    for op in ops:
+    for op, reason in members:
         names, reasons = op.attributes.get("nodes"), op.attributes.get("reasons")
         if op.kind == "host" and isinstance(names, tuple) and isinstance(reasons, tuple):
             nodes.update({str(n): str(r) for n, r in zip(names, reasons, strict=True)})
         else:
-            nodes.update({name: nodes.get(name, _MOVED) for name in op.origins})
+            nodes.update({name: nodes.get(name, reason) for name in op.origins})
     inside = {id(op) for op in ops}
     defined = {result: None for op in ops for result in op.results if result}
     needed = {name for op in module.ops if id(op) not in inside for name in op.operands}

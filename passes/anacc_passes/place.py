@@ -23,7 +23,7 @@ import networkx as nx
 
 from anacc.errors import CompileError, UsageError
 from anacc.ir import Module, Op
-from anacc.ir.chip_ops import channel
+from anacc.ir.chip_rules import channel
 from anacc.targets import Target
 from anacc_passes.floorplan import Grid, Pull, Traffic, Transfer, floorplan
 from anacc_passes.packing import Rect, Spot, lower_bound, pack

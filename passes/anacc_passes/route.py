@@ -20,7 +20,7 @@ from typing import Any
 
 from anacc.errors import CompileError
 from anacc.ir import Module, Op
-from anacc.ir.chip_ops import channel
+from anacc.ir.chip_rules import channel
 from anacc.targets import Target
 
 _ROUTED = ("tile", "regroup", "gather", "pointwise", "lstm_cell")

@@ -17,7 +17,7 @@ import networkx as nx
 
 from anacc.errors import CompileError
 from anacc.ir import Module, Op
-from anacc.ir.chip_ops import channel
+from anacc.ir.chip_rules import channel
 from anacc.targets import Target
 from anacc_passes.units import GDPU, unit_of
 

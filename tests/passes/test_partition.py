@@ -1,5 +1,6 @@
 """Chip or host: which side ops take, and how the host's are merged."""
 
+import time
 from typing import Any
 
 import numpy as np
@@ -8,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anacc.frontend import import_model
-from anacc.ir import Module, Op, verify
-from anacc_passes.partition import Partition, partition
+from anacc.ir import BATCH, Level, Module, Op, TensorType, Value, verify
+from anacc_passes.partition import Partition, _atoms
 from tests.frontend import interpreter
 from tests.frontend.check import feed_of, floats, model, reference
 
@@ -40,7 +41,7 @@ def test_without_a_host_nothing_changes() -> None:
     module = import_model(
         model("g (float[N,4] x) => (float[N,4] y) { a = MatMul (x, w)  y = Relu (a) }", **W)
     )
-    assert partition(module) == module
+    assert Partition()(module) == module
 
 
 @pytest.mark.parametrize(
@@ -86,6 +87,47 @@ def test_reasons_name_every_node() -> None:
     assert reasons[0] == "the chip has no operator Softmax"
     assert reasons[1].startswith("its neighbours run on the host")
     assert "%s" not in module.values
+
+
+def test_the_reason_of_what_has_no_product_near_it() -> None:
+    module = partitioned(
+        "g (float[N,4] x) => (float[N,4] y, float[N,4] z) "
+        "{ y = Relu (x)  a = MatMul (x, w)  s = Exp (a)  z = Tanh (s) }",
+        **W,
+    )
+    (op,) = host(module)
+    nodes: Any = op.attributes["nodes"]
+    reasons: Any = op.attributes["reasons"]
+    assert dict(zip(nodes, reasons, strict=True)) == {
+        "Relu:y": "no convolution, product or LSTM is near it: on the chip, it would only cross "
+        "the border",
+        "Exp:s": "the chip has no operator Exp",
+        "Tanh:z": "its neighbours run on the host: on the chip, it would only move data over the "
+        "border",
+    }
+
+
+def test_long_models_do_not_take_long() -> None:
+    """Finding what belongs together takes time in proportion to the ops, not to their square."""
+    kind = TensorType("float32", (BATCH, 4))
+    count = 20000
+    module = Module(
+        level=Level.GRAPH,
+        name="long",
+        batch=None,
+        inputs=("%0",),
+        outputs=(("y", f"%{count}"),),
+        values={f"%{i}": Value(f"%{i}", kind) for i in range(count + 1)},
+        constants={},
+        ops=tuple(
+            Op("relu", (f"%{i}",), (f"%{i + 1}",), {}, (f"a{i // 2}", f"b{i}"))
+            for i in range(count)
+        ),
+    )
+    start = time.perf_counter()
+    atoms = _atoms(module)
+    assert time.perf_counter() - start < 1
+    assert atoms == [i - i % 2 for i in range(count)]
 
 
 def test_segments_of_one_level_merge_across_branches() -> None:
@@ -151,7 +193,7 @@ def test_what_needs_vanished_shape_arithmetic_stays() -> None:
         )
     )
     assert kinds(module) == ["host", "affine", "linear", "host"]
-    assert kinds(partition(module)) == kinds(module)
+    assert kinds(Partition()(module)) == kinds(module)
 
 
 @given(st.data())

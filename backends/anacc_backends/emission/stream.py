@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from anacc.ir import Channel as ChannelType
 from anacc.ir import Module
-from anacc.ir.chip_ops import channel
+from anacc.ir.chip_rules import channel
 from anacc.program.model import (
     Adc,
     Buffer,

@@ -1,0 +1,123 @@
+"""Shape rules of the chip vocabulary: what channels and attributes of an op must agree on.
+
+Every rule raises ValueError with the reason if they do not.  A result of None: any type.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from anacc.ir.module import Channel, Module, Op, Type
+
+
+def channel(module: Module, name: str) -> Channel:
+    """The type of a chip-level value.
+
+    Raises:
+        ValueError: if it is not a channel.
+    """
+    found = module.type_of(name)
+    if not isinstance(found, Channel):
+        raise ValueError(f"{name} is not a channel")
+    return found
+
+
+def infer_regroup(module: Module, op: Op) -> tuple[Type | None, ...]:
+    """Operands and results are the same tokens, cut otherwise."""
+    parts = [channel(module, name) for name in op.operands]
+    results = [channel(module, name) for name in op.results]
+    if len({(part.format, part.tokens) for part in parts + results}) != 1:
+        raise ValueError("all parts need one format and one token count")
+    if sum(part.token_size for part in parts) != sum(part.token_size for part in results):
+        raise ValueError("the token sizes of operands and results must add up to the same")
+    return tuple(results)
+
+
+def infer_gather(module: Module, op: Op) -> tuple[Type | None, ...]:
+    """Nests fit their channels, and all addresses lie in the buffer."""
+    size, window = op.integer("size"), op.integer("window")
+    stores: Any = op.attributes["stores"]
+    parts = [channel(module, name) for name in op.operands[1:]]
+    results = [channel(module, name) for name in op.results]
+    if not parts or not results or len(stores) != len(parts):
+        raise ValueError("it needs operands, a store nest for each, and results")
+    for nest, part in zip(stores, parts, strict=True):
+        if _check_nest(nest, size) != (part.tokens, part.token_size):
+            raise ValueError("a store nest does not fit the tokens of its operand")
+    tokens, length = _check_nest(op.attributes["load"], size)
+    for form in {result.format for result in results}:
+        width = sum(result.token_size for result in results if result.format == form)
+        if width * window != length:
+            raise ValueError(f"the load nest reads {length} elements for {width} in the results")
+    if {result.tokens for result in results} != {tokens}:
+        raise ValueError(f"the load nest reads {tokens} tokens")
+    return tuple(results)
+
+
+def _check_nest(nest: Any, size: int) -> tuple[int, int]:
+    """Tokens and elements of a token of a nest; its addresses lie in [0, size)."""
+    counts, base, strides, dims = nest
+    if len(counts) != len(strides):
+        raise ValueError("a nest needs a stride for each loop")
+    lowest = highest = base
+    for count, stride in (*zip(counts, strides, strict=True), *dims):
+        reach = (count - 1) * stride
+        lowest, highest = lowest + min(reach, 0), highest + max(reach, 0)
+    if lowest < 0 or highest >= size:
+        raise ValueError(f"addresses {lowest} to {highest} leave a buffer of {size} elements")
+    return math.prod(counts), math.prod(count for count, _ in dims)
+
+
+def infer_tile(module: Module, op: Op) -> tuple[Type | None, ...]:
+    """Inputs fill the rows; all that meets the columns has their number."""
+    rows, columns = module.tensor(op.operands[0]).dims
+    inputs = [channel(module, name) for name in op.operands[5:]]
+    if sum(part.token_size for part in inputs) != rows:
+        raise ValueError(f"the inputs must fill the {rows} rows of the tile")
+    for name in (op.operands[1], op.operands[2]):
+        if name and module.tensor(name).dims != (columns,):
+            raise ValueError("scale and offset need one element for each column")
+    tokens = inputs[0].tokens - (op.attributes["recurrent"] is True)
+    for name in op.operands[3:5] + op.results:
+        if name and channel(module, name).token_size != columns:
+            raise ValueError(f"partial sum, residual and results have {columns} elements")
+        if name and channel(module, name).tokens != tokens:
+            raise ValueError(f"partial sum, residual and results have {tokens} tokens")
+    return _formats(module, op.results)
+
+
+def infer_pointwise(module: Module, op: Op) -> tuple[Type | None, ...]:
+    """Operands and results have the same tokens."""
+    left = channel(module, op.operands[2])
+    for name in (*op.operands[3:], *op.results):
+        if name:
+            kind = channel(module, name)
+            if (kind.tokens, kind.token_size) != (left.tokens, left.token_size):
+                raise ValueError("operands and results need the same tokens")
+    return _formats(module, op.results)
+
+
+def infer_lstm_cell(module: Module, op: Op) -> tuple[Type | None, ...]:
+    """Four gates a unit and step; states have one token, the feedback one more than the steps."""
+    units, steps = op.integer("units"), op.integer("steps")
+    wanted = [(op.operands[0], 4 * units, steps), (op.results[0], units, steps + 1)]
+    wanted += [(name, units, steps) for name in op.results[1:3]]
+    wanted += [(name, units, 1) for name in op.results[3:]]
+    wanted += [(name, units, 1) for name in op.operands[1:] if name.startswith("%")]
+    for name, size, tokens in wanted:
+        if name:
+            kind = channel(module, name)
+            if (kind.token_size, kind.tokens) != (size, tokens):
+                raise ValueError(f"{name} needs {tokens} tokens of {size} elements")
+    return (None,) * len(op.results)
+
+
+def _formats(module: Module, results: tuple[str, ...]) -> tuple[Type | None, ...]:
+    """Results stand in the order codes, values; at least one is there."""
+    if not any(results):
+        raise ValueError("it has no result")
+    for name, form in zip(results, ("i8", "f16"), strict=True):
+        if name and channel(module, name).format != form:
+            raise ValueError(f"{name} must have the format {form}")
+    return (None,) * len(results)
