@@ -94,20 +94,30 @@ def row_tiles(
         For each row tile its rows (first, last + 1) and its parts.  Parts stay as they are where
         whole parts fill the fewest possible tiles; otherwise the tokens are regrouped.
     """
+    tiles = whole_parts(builder, parts, limit)
     sizes = builder.sizes(parts)
+    if max(sizes) > limit or len(tiles) > -(-sum(sizes) // limit):
+        parts = builder.regroup(parts, balanced(sum(sizes), limit), origins)
+        tiles = [
+            (span, (part,)) for span, part in zip(bounds(builder.sizes(parts)), parts, strict=True)
+        ]
+    return tiles
+
+
+def whole_parts(
+    builder: Builder, parts: tuple[str, ...], limit: int
+) -> list[tuple[tuple[int, int], tuple[str, ...]]]:
+    """Row tiles of whole parts, in order, each filled as far as `limit` rows allow."""
     tiles: list[list[str]] = []
     filled = limit
-    for part, size in zip(parts, sizes, strict=True):
+    for part, size in zip(parts, builder.sizes(parts), strict=True):
         if filled + size > limit:
             tiles.append([])
             filled = 0
         tiles[-1].append(part)
         filled += size
-    if max(sizes) > limit or len(tiles) > -(-sum(sizes) // limit):
-        parts = builder.regroup(parts, balanced(sum(sizes), limit), origins)
-        tiles = [[part] for part in parts]
-    rows = bounds([sum(builder.sizes(tile)) for tile in tiles])
-    return [(row, tuple(tile)) for row, tile in zip(rows, tiles, strict=True)]
+    spans = bounds([sum(builder.sizes(tile)) for tile in tiles])
+    return [(span, tuple(tile)) for span, tile in zip(spans, tiles, strict=True)]
 
 
 def window_nests(

@@ -19,7 +19,7 @@ from anacc.ir import Op
 from anacc_passes.binary16 import binary16
 from anacc_passes.ranges import CODES
 from anacc_passes.tiling.builder import Builder, Tokens, balanced, bounds
-from anacc_passes.tiling.crossbar import codes_of, row_tiles
+from anacc_passes.tiling.crossbar import codes_of, row_tiles, whole_parts
 from anacc_passes.tiling.full_scale import VECTORS, Codes, chosen_rows
 from anacc_passes.tiling.layout import natural, row_major, sample_dims
 from anacc_passes.tiling.matrix import Columns, FloatArray, Inputs, column_of_tiles
@@ -46,13 +46,26 @@ class Direction:
     bias: FloatArray
 
 
-@dataclass
-class Outputs:
-    """Channels of one direction, one of each for every chunk; lists stay empty where unwanted."""
+@dataclass(frozen=True)
+class Chunk:
+    """The hidden units [first, last) of one direction: one GDPU stream.
 
-    y: dict[str, list[str]]
-    y_h: dict[str, list[str]]
-    y_c: list[str]
+    Attributes:
+        feedback: channel by which their codes go back to all chunks.
+        initial_h, initial_c: their initial states: a channel, a constant, or "".
+    """
+
+    first: int
+    last: int
+    feedback: str
+    initial_h: str
+    initial_c: str
+
+
+Results = dict[str, dict[str, list[str]]]
+"""For each result of an LSTM (`y`, `y_h`, `y_c`) and format, one channel a chunk, in order."""
+
+RESULTS = ("y", "y_h", "y_c")
 
 
 def _directions(builder: Builder, op: Op) -> list[Direction]:
@@ -129,8 +142,9 @@ def _initial(
 
 
 def _lower_direction(
-    builder: Builder, op: Op, way: Direction, wanted: dict[int, frozenset[str]]
-) -> Outputs:
+    builder: Builder, op: Op, way: Direction, wanted: dict[str, frozenset[str]]
+) -> Results:
+    """Lower one sweep over the sequence; see the module's docstring."""
     target = builder.target
     hidden = way.recurrence.shape[1]
     rows = target.crossbar.rows.value
@@ -139,52 +153,110 @@ def _lower_direction(
     sizes = balanced(hidden, units)
     sequence = _sequence(builder, op, way.reverse)
     steps = sequence.layout.tokens
-    hidden_scale = op.number("hidden_scale", 1.0 / CODES)
+    scale = hidden_scale(op)
     stem = next(name for name in op.results if name) + (".reverse" if way.reverse else "")
-    feedback = tuple(
-        builder.channel(f"{stem}.h", "i8", size, steps + 1, hidden_scale) for size in sizes
-    )
-    sign = builder.nonnegative[op.operands[0]]
+    feedback = tuple(builder.channel(f"{stem}.h", "i8", size, steps + 1, scale) for size in sizes)
+    inputs = _inputs(builder, op, sequence)
+    features = inputs[-1].rows[1]
+    recurrent = _feedback_inputs(builder, op, way, feedback, features)
+    h0, h0_scale = _initial(builder, op, 4, way.index, sizes)
+    c0, c0_scale = _initial(builder, op, 5, way.index, sizes)
+    found: Results = {name: {form: [] for form in ("i8", "f16")} for name in RESULTS}
+    layer = op.origins[0] + (" reverse" if way.reverse else "")
+    for number, (first, last) in enumerate(bounds(sizes)):
+        chunk = Chunk(first, last, feedback[number], h0[number], c0[number])
+        chosen = _gate_rows(first, last, hidden)
+        columns = (4 * first, 4 * last)
+        ldpu = Columns(np.ones(len(chosen)), way.bias[chosen], frozenset({"f16"}), 1.0)
+        _, partial = column_of_tiles(
+            builder, f"{stem}.input", way.weight[chosen].T, inputs, columns, ldpu, op.origins,
+            tokens=steps, layer=layer,
+        )  # fmt: skip
+        _, gates = column_of_tiles(
+            builder, f"{stem}.gates", way.recurrence[chosen].T, recurrent, columns, ldpu,
+            op.origins, tokens=steps, layer=layer, partial=partial,
+        )  # fmt: skip
+        states = _result_channels(builder, op, stem, chunk, steps, wanted)
+        for name, channels in states.items():
+            for form, channel in channels.items():
+                found[name][form].append(channel)
+        last_c_scale = builder.scale(op.results[2]) if "y_c" in wanted else 1.0
+        builder.emit(
+            "lstm_cell",
+            (gates, chunk.initial_h, chunk.initial_c),
+            (
+                chunk.feedback,
+                *(states[name].get(form, "") for name in ("y", "y_h") for form in ("i8", "f16")),
+                states["y_c"].get("f16", ""),
+            ),
+            op.origins,
+            units=last - first,
+            steps=steps,
+            h_unit=1.0 / scale,
+            h_scale=h0_scale / scale if chunk.initial_h else 0.0,
+            c_scale=c0_scale if chunk.initial_c else 0.0,
+            last_c_scale=1.0 / last_c_scale,
+        )
+    return found
+
+
+def hidden_scale(op: Op) -> float:
+    """Real value of one code of an LSTM's hidden states."""
+    return op.number("hidden_scale", 1.0 / CODES)
+
+
+def _result_channels(
+    builder: Builder,
+    op: Op,
+    stem: str,
+    chunk: Chunk,
+    steps: int,
+    wanted: dict[str, frozenset[str]],
+) -> dict[str, dict[str, str]]:
+    """New channels of the results of one chunk, by result and format."""
+    states: dict[str, dict[str, str]] = {name: {} for name in RESULTS}
+    for name, forms in wanted.items():
+        tokens = steps if name == "y" else 1
+        scale = builder.scale(op.results[RESULTS.index(name)])
+        for form in sorted(forms):
+            label, size = f"{stem}.{name}.{form}", chunk.last - chunk.first
+            states[name][form] = builder.channel(label, form, size, tokens, scale)
+    return states
+
+
+def _inputs(builder: Builder, op: Op, sequence: Tokens) -> list[Inputs]:
+    """Row tiles of the input's weights."""
     vectors = None
     if builder.samples:
         vectors = builder.samples.vectors(op.operands[0], sequence.layout, sequence.scale)
-    inputs = [
+    tiles = row_tiles(builder, sequence.parts["i8"], builder.target.crossbar.rows.value, op.origins)
+    sign = builder.nonnegative[op.operands[0]]
+    return [
         Inputs(parts, span, sequence.scale, sign, vectors=chosen_rows(vectors, span))
-        for span, parts in row_tiles(builder, sequence.parts["i8"], rows, op.origins)
+        for span, parts in tiles
     ]
-    features = inputs[-1].rows[1]
-    # Feedback channels are read as they are: a chunk that does not fit starts a new row tile.
-    states = _states(builder, op, way.index, hidden_scale)
-    recurrent = [
+
+
+def _feedback_inputs(
+    builder: Builder, op: Op, way: Direction, feedback: tuple[str, ...], features: int
+) -> list[Inputs]:
+    """Row tiles of the recurrence, whose rows come behind those of the `features`.
+
+    Feedback channels are read as they are: a chunk that does not fit starts a new row tile.
+    """
+    scale = hidden_scale(op)
+    states = _states(builder, op, way.index, scale)
+    return [
         Inputs(
             parts,
             (span[0] + features, span[1] + features),
-            hidden_scale,
+            scale,
             nonnegative=False,
             recurrent=True,
             vectors=chosen_rows(states, span),
         )
-        for span, parts in _whole_parts(builder, feedback, rows)
+        for span, parts in whole_parts(builder, feedback, builder.target.crossbar.rows.value)
     ]
-    h0, h0_scale = _initial(builder, op, 4, way.index, sizes)
-    c0, c0_scale = _initial(builder, op, 5, way.index, sizes)
-    found = Outputs({form: [] for form in ("i8", "f16")}, {form: [] for form in ("i8", "f16")}, [])
-    for chunk, (first, last) in enumerate(bounds(sizes)):
-        chosen = _gate_rows(first, last, hidden)
-        columns = (4 * first, 4 * last)
-        ldpu = Columns(np.ones(len(chosen)), way.bias[chosen], frozenset({"f16"}), 1.0)
-        layer = op.origins[0] + (" reverse" if way.reverse else "")
-        partial = column_of_tiles(
-            builder, f"{stem}.input", way.weight[chosen].T, inputs, columns, ldpu, op.origins,
-            tokens=steps, layer=layer,
-        )[1]  # fmt: skip
-        gates = column_of_tiles(
-            builder, f"{stem}.gates", way.recurrence[chosen].T, recurrent, columns, ldpu,
-            op.origins, tokens=steps, layer=layer, partial=partial,
-        )[1]  # fmt: skip
-        _cell(builder, op, found, wanted, stem, gates, feedback[chunk], h0[chunk], c0[chunk],
-              h0_scale, c0_scale, last - first, steps)  # fmt: skip
-    return found
 
 
 def _states(builder: Builder, op: Op, direction: int, scale: float) -> Codes | None:
@@ -197,104 +269,37 @@ def _states(builder: Builder, op: Op, direction: int, scale: float) -> Codes | N
     return states[:: max(1, len(states) // VECTORS)]
 
 
-def _whole_parts(
-    builder: Builder, parts: tuple[str, ...], limit: int
-) -> list[tuple[tuple[int, int], tuple[str, ...]]]:
-    """Row tiles made of whole channels, in order."""
-    tiles: list[list[str]] = [[]]
-    filled = 0
-    for part, size in zip(parts, builder.sizes(parts), strict=True):
-        if filled + size > limit:
-            tiles.append([])
-            filled = 0
-        tiles[-1].append(part)
-        filled += size
-    spans = bounds([sum(builder.sizes(tile)) for tile in tiles])
-    return [(span, tuple(tile)) for span, tile in zip(spans, tiles, strict=True)]
-
-
-def _cell(
-    builder: Builder,
-    op: Op,
-    found: Outputs,
-    wanted: dict[int, frozenset[str]],
-    stem: str,
-    gates: str,
-    feedback: str,
-    initial_h: str,
-    initial_c: str,
-    h_scale: float,
-    c_scale: float,
-    units: int,
-    steps: int,
-) -> None:
-    """Add the GDPU stream of one chunk and note its result channels."""
-    results = [feedback]
-    hidden_scale = op.number("hidden_scale", 1.0 / CODES)
-    for position, channels, tokens, name in (
-        (0, found.y, steps, "y"),
-        (1, found.y_h, 1, "y_h"),
-    ):
-        for form in ("i8", "f16"):
-            channel = ""
-            if form in wanted.get(position, ()):
-                label = f"{stem}.{name}.{form}"
-                channel = builder.channel(label, form, units, tokens, hidden_scale)
-                channels[form].append(channel)
-            results.append(channel)
-    last_c, last_scale = "", 1.0
-    if wanted.get(2):
-        last_scale = builder.scale(op.results[2])
-        last_c = builder.channel(f"{stem}.y_c.f16", "f16", units, 1, last_scale)
-        found.y_c.append(last_c)
-    builder.emit(
-        "lstm_cell",
-        (gates, initial_h, initial_c),
-        (*results, last_c),
-        op.origins,
-        units=units,
-        steps=steps,
-        h_unit=1.0 / hidden_scale,
-        h_scale=h_scale / hidden_scale if initial_h else 0.0,
-        c_scale=c_scale if initial_c else 0.0,
-        last_c_scale=1.0 / last_scale,
-    )
-
-
 def lower_lstm(builder: Builder, op: Op, demanded: dict[str, frozenset[str]]) -> dict[str, Tokens]:
     """Lower an LSTM.
 
     Returns:
         The tokens of each of its results that is used.
     """
+    used = {
+        result: value
+        for result, value in zip(RESULTS, op.results, strict=False)
+        if value and demanded[value]
+    }
+    # A cell state leaves the GDPU in binary16 only; where codes are needed, they are made of it.
     wanted = {
-        position: frozenset({"f16"}) if position == 2 else demanded[name]
-        for position, name in enumerate(op.results)
-        if name and demanded[name]
+        result: frozenset({"f16"}) if result == "y_c" else demanded[value]
+        for result, value in used.items()
     }
     ways = _directions(builder, op)
-    outputs = [_lower_direction(builder, op, way, wanted) for way in ways]
+    found = [_lower_direction(builder, op, way, wanted) for way in ways]
+    hidden = int(ways[0].recurrence.shape[1])
     tokens: dict[str, Tokens] = {}
-    for position in wanted:
-        name = op.results[position]
-        scale = builder.scale(name)
+    for result, value in used.items():
         sources = []
-        for found in outputs:
-            parts = ({"f16": found.y_c}, found.y, found.y_h)[(position + 1) % 3]
-            kept = {form: tuple(names) for form, names in parts.items() if names}
-            hidden = way_hidden(ways)
-            steps = builder.type(next(iter(kept.values()))[0]).tokens
-            sources.append(Tokens(natural((steps, hidden)), kept, scale))
-        joined = _join(builder, op, ways, sources, name, position, wanted[position])
-        if "i8" in demanded[name] and "i8" not in joined.parts:
-            joined = with_codes(builder, joined, name, op.origins)
-        tokens[name] = joined
+        for channels in found:
+            parts = {form: tuple(names) for form, names in channels[result].items() if names}
+            steps = builder.type(next(iter(parts.values()))[0]).tokens
+            sources.append(Tokens(natural((steps, hidden)), parts, builder.scale(value)))
+        joined = _join(builder, op, ways, sources, value, result == "y", wanted[result])
+        if "i8" in demanded[value] and "i8" not in joined.parts:
+            joined = with_codes(builder, joined, value, op.origins)
+        tokens[value] = joined
     return tokens
-
-
-def way_hidden(ways: list[Direction]) -> int:
-    """Hidden units of an LSTM."""
-    return int(ways[0].recurrence.shape[1])
 
 
 def _join(
@@ -303,18 +308,17 @@ def _join(
     ways: list[Direction],
     sources: list[Tokens],
     name: str,
-    position: int,
+    sequence: bool,
     forms: frozenset[str],
 ) -> Tokens:
-    """Both directions side by side, each in the sequence's own order; shape (T, D, H) or (D, H)."""
+    """Both directions side by side, shape (T, D, H), each in the sequence's own order, or (D, H)."""
     layout = builder.layouts[name]
-    hidden = way_hidden(ways)
-    steps = sources[0].layout.dims[0]
+    steps, hidden = sources[0].layout.dims
     pitch = len(ways) * hidden
     stores = []
     for way in ways:
         base, stride = way.index * hidden, pitch
-        if way.reverse and position == 0:
+        if way.reverse and sequence:
             base, stride = base + (steps - 1) * pitch, -pitch
         stores.append((base, (stride, 1)))
     movement = Movement(steps * pitch, tuple(stores), (0, row_major(layout.dims)))
