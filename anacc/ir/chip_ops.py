@@ -49,7 +49,7 @@ declare(
         "first, then results.",
         ("tokens*",),
         ("tokens*",),
-        {"nodes": _ANY, "reasons": _ANY, "borders": _ANY},
+        {"nodes": _ANY, "reasons": _ANY, "products": _INT, "borders": _ANY},
     ),
     OpSpec(
         "regroup",

@@ -146,5 +146,6 @@ declare(
         ("ys*",),
         nodes=Attribute("strings"),
         reasons=Attribute("strings"),
+        products=Attribute("int", required=False),  # multiply-adds of one sample
     ),
 )

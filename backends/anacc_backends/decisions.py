@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from anacc.frontend.products import multiply_adds
-from anacc.frontend.source import SourceModel
 from anacc.ir import Module, Op
 from anacc.ir.chip_rules import channel
 from anacc.targets import Target
@@ -33,7 +31,7 @@ def mapping(module: Module, target: Target, warnings: tuple[str, ...]) -> dict[s
         "links": link_report(module, target),
         "macs": {
             "crossbar": sum(_products(module, op) for op in module.ops),
-            "host": sum(_host_products(module, op) for op in module.ops),
+            "host": sum(op.integer("products") for op in module.ops if op.kind == "host"),
         },
         "warnings": list(warnings),
     }
@@ -86,13 +84,6 @@ def _tokens(module: Module, op: Op) -> int:
 def _products(module: Module, op: Op) -> int:
     """Multiply-adds of one sample on the crossbar cells that hold weights."""
     return op.integer("cells") * _tokens(module, op) if op.kind == "tile" else 0
-
-
-def _host_products(module: Module, op: Op) -> int:
-    """Multiply-adds of one sample in a host segment."""
-    if op.kind != "host" or not isinstance(module.source, SourceModel):
-        return 0
-    return multiply_adds(module.source, op.origins)
 
 
 def _tile(module: Module, op: Op) -> dict[str, Any]:

@@ -21,7 +21,9 @@ from typing import Any
 import networkx as nx
 
 from anacc.frontend import SourceModel
+from anacc.frontend.products import multiply_adds
 from anacc.ir import Module, Op
+from anacc.ir.module import AttributeValue
 from anacc.targets import Target
 from anacc_passes.units import missing
 
@@ -210,10 +212,13 @@ def _segment(module: Module, members: list[tuple[Op, str]]) -> Op:
     operands = dict.fromkeys(
         name for op in ops for name in op.operands if name[:1] == "%" and name not in defined
     )
+    products: dict[str, AttributeValue] = {}
+    if isinstance(module.source, SourceModel):
+        products["products"] = multiply_adds(module.source, nodes)
     return Op(
         kind="host",
         operands=tuple(operands),
         results=tuple(name for name in defined if name in needed),
-        attributes={"nodes": tuple(nodes), "reasons": tuple(nodes.values())},
+        attributes={"nodes": tuple(nodes), "reasons": tuple(nodes.values()), **products},
         origins=tuple(nodes),
     )

@@ -105,6 +105,7 @@ def lower_host(
         op.origins,
         nodes=op.attributes["nodes"],
         reasons=op.attributes["reasons"],
+        products=op.attributes.get("products", 0),
         borders=tuple(borders),
     )
 

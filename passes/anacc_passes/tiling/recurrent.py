@@ -311,7 +311,7 @@ def _join(
     sequence: bool,
     forms: frozenset[str],
 ) -> Tokens:
-    """Both directions side by side, shape (T, D, H), each in the sequence's own order, or (D, H)."""
+    """Both directions side by side, (T, D, H) each in the sequence's own order, or (D, H)."""
     layout = builder.layouts[name]
     steps, hidden = sources[0].layout.dims
     pitch = len(ways) * hidden

@@ -1,0 +1,56 @@
+"""Multiply-adds of ONNX nodes, against counts by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from onnx import NodeProto, helper
+
+from anacc.frontend.products import multiply_adds
+from anacc.frontend.source import Ports, SourceModel
+from anacc.ir import TensorType
+
+Shape = tuple[int | str, ...]
+
+
+def source(node: NodeProto, types: dict[str, Shape], weights: dict[str, tuple[int, ...]]) -> int:
+    """Multiply-adds of a model of one node."""
+    model = SourceModel(
+        graph_name="g",
+        sha256="0" * 64,
+        model=helper.make_model(helper.make_graph([node], "g", [], [])),
+        constants={name: np.ones(shape, np.float32) for name, shape in weights.items()},
+        types={name: TensorType("float32", shape) for name, shape in types.items()},
+        ports=Ports((), ()),
+        stands_for={},
+    )
+    return multiply_adds(model, [node.name])
+
+
+@pytest.mark.parametrize(
+    ("operator", "x", "weights", "y", "attributes", "count"),
+    [
+        ("MatMul", ("N", 4), {"w": (4, 5)}, ("N", 5), {}, 4 * 5),
+        ("MatMul", ("N", 3, 4), {"w": (4, 5)}, ("N", 3, 5), {}, 3 * 4 * 5),
+        ("Gemm", ("N", 4), {"w": (5, 4)}, ("N", 5), {"transB": 1}, 4 * 5),
+        ("Conv", ("N", 4, 8), {"w": (6, 2, 3)}, ("N", 6, 6), {"group": 2}, 6 * 6 * 2 * 3),
+        ("ConvTranspose", ("N", 4, 8), {"w": (4, 6, 3)}, ("N", 6, 10), {}, 8 * 4 * 6 * 3),
+        ("GRU", (7, "N", 4), {"w": (1, 15, 4), "r": (1, 15, 5)}, (7, 1, "N", 5), {}, 7 * 15 * 9),
+        ("Relu", ("N", 4), {}, ("N", 4), {}, 0),
+    ],
+)
+def test_count(
+    operator: str,
+    x: Shape,
+    weights: dict[str, tuple[int, ...]],
+    y: Shape,
+    attributes: dict[str, int],
+    count: int,
+) -> None:
+    node = helper.make_node(operator, ["x", *weights], ["y"], name="node", **attributes)
+    assert source(node, {"x": x, "y": y}, weights) == count
+
+
+def test_what_has_no_shape_counts_nothing() -> None:
+    node = helper.make_node("MatMul", ["x", "w"], ["y"], name="node")
+    assert source(node, {"y": ("N", 5)}, {"w": (4, 5)}) == 0
