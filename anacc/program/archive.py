@@ -229,6 +229,10 @@ def _entries(data: memoryview, at: int, end: int) -> Iterator[Entry]:
             raise ProgramError("the archive's directory is malformed", HINT)
         begin = at - name_size - extra_size - comment_size
         name = bytes(data[begin : begin + name_size])
+        if size == _MAX32:
+            raise ProgramError("the archive has a member of 4 GiB or more", HINT)
+        if not name:
+            raise ProgramError("the archive has a member without a name", HINT)
         if not name.isascii() or not name.decode("ascii").isprintable():
             raise ProgramError("the archive has a member with an unprintable name", HINT)
         text = name.decode("ascii")

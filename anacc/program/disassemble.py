@@ -64,12 +64,12 @@ def _lines(code: Code, origins: Sequence[str] | None) -> Iterator[str]:
         )
     for position, stream in enumerate(code.streams):
         origin = origins[position] if origins is not None and position < len(origins) else ""
-        yield from _stream(position, stream, " ".join(origin.split()))
+        yield from _stream(position, stream, _printable(" ".join(origin.split())))
 
 
 def _stream(position: int, stream: Stream, origin: str) -> Iterator[str]:
     # JSON's escapes keep quotes and line ends inside the string, and json.loads reads them back.
-    name = json.dumps(stream.name, ensure_ascii=False)
+    name = _printable(json.dumps(stream.name, ensure_ascii=False))
     comment = f"  ; {origin}" if origin else ""
     unit = f"{stream.unit.kind} {stream.unit.chip}.{stream.unit.index}"
     yield f".stream {position} {unit} {name}{comment}"
@@ -80,6 +80,11 @@ def _stream(position: int, stream: Stream, origin: str) -> Iterator[str]:
         buffer = stream.buffer
         yield f"{INDENT}.buffer {buffer.format.value} {buffer.size} fill={buffer.fill}"
     yield from _body(stream.body, INDENT)
+
+
+def _printable(text: str) -> str:
+    """A text in which JSON's escapes stand for all characters that could act on a terminal."""
+    return "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in text)
 
 
 def _body(body: tuple[Node, ...], indent: str) -> Iterator[str]:

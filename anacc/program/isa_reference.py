@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterator
 
 from anacc.program.checks import declarations as limits
+from anacc.program.checks.borders import MAX_RANK
+from anacc.program.checks.operands import MAX_DIMENSIONS
 from anacc.program.isa import TABLE, Operand, Role, Spec
 from anacc.program.model import Format, UnitKind
 from anacc.program.wire import FORMATS, KINDS, LOOP, MAGIC, MAX_DEPTH, SEQUENTIAL_LOOP, VERSION
@@ -34,8 +36,9 @@ The batch is implicit and outermost: every register, buffer and channel exists o
   order in which streams run. A tensor channel passes one whole tensor of the host.
 - A **register** is a vector. An ordinary one must be written before it is read in the same
   iteration of the innermost loop, or in an enclosing one; what a parallel loop writes cannot be
-  read after it. A *state* register starts at zero and keeps its value; it stays out of parallel
-  loops.
+  read after it. This holds element by element: a loop may write one part of a register and read
+  another that was written outside. A *state* register starts at zero and keeps its value; it stays
+  out of parallel loops.
 - A **buffer** is the own memory of a bridge stream. Each element is stored at most once by the
   whole stream; one that is never stored holds the fill. A load of a stored element yields the
   stored value. The load may stand before the store only if no store of the stream uses what a load
@@ -47,7 +50,7 @@ The batch is implicit and outermost: every register, buffer and channel exists o
 - **Converter settings** belong to an `mvm`: counts are q * multiplier / 2**shift, rounded half away
   from zero and clamped at `maximum` in each of the `phases`.
 - **Tables** are functions of a GDPU: binary16 constants sampled evenly over [0, limit] (odd) or
-  [-limit, limit]; beyond, the last entry holds.
+  [-limit, limit]; beyond, the outermost entry holds.
 - **Borders** stand in the manifest: they say how a tensor of the host becomes tokens, and back.
 
 An instruction reads all its operands before it writes. `h` rounds to binary16: nearest even,
@@ -130,13 +133,17 @@ Before an instruction runs, in time that does not depend on loop counts:
 
 - every operand fits its role; registers, constants and buffer elements exist in every iteration;
 - units exist in the target; constants are finite; at most {vector} elements in a register or token,
-  {buffer} in a buffer, {iterations} iterations of an instruction;
+  {buffer} in a buffer, {iterations} iterations of an instruction, {dimensions} dimensions of an
+  access, {rank} axes of a tensor; no loop is empty;
+- all streams together execute at most {steps} instructions per sample one after another, a parallel
+  loop counting as one iteration;
 - converter settings: 1 or 4 phases, multiplier 1 to {multiplier}, shift 0 to {shift}, maximum 1 to
   {count};
 - registers, buffers and crossbars are used as said above;
 - each channel has one writer and a reader, no stream reads what it writes, and every reader takes
   as many tokens per sample as are written;
-- each border is used once, each segment run once, each model output crosses one border;
+- each border is used once, each segment run once, each model output crosses one border; scales
+  are positive numbers of binary32;
 - streams cannot wait for each other for ever, whatever the capacities above what is in flight. In
   a cycle of streams, its channels may be touched only at top level and in one sequential loop at
   top level, of equal count, whose iterations take what they put in; no host stream is part of it.
@@ -172,6 +179,9 @@ def _parts() -> Iterator[str]:
         vector=limits.MAX_VECTOR,
         buffer=limits.MAX_BUFFER,
         iterations=limits.MAX_ITERATIONS,
+        steps=limits.MAX_SEQUENTIAL,
+        dimensions=MAX_DIMENSIONS,
+        rank=MAX_RANK,
         multiplier=limits.MAX_MULTIPLIER,
         shift=limits.MAX_SHIFT,
         count=limits.MAX_COUNT,

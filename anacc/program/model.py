@@ -189,7 +189,7 @@ class Weight:
 @dataclass(frozen=True)
 class Table:
     """A function table of a GDPU: `entries` binary16 constants from `base`, sampled evenly over
-    [0, limit] (odd functions) or [-limit, limit]; beyond, the last entry holds."""
+    [0, limit] (odd functions) or [-limit, limit]; beyond, the outermost entry holds."""
 
     base: int
     entries: int

@@ -55,7 +55,7 @@ def crossbar_sums(
     Returns:
         s_d = sum x (g+ - g-) and s_m = sum |x| (g+ + g-), both (..., columns) int64.
     """
-    # All terms and partial sums are integers below 2**31 in magnitude (256 rows, see
+    # All terms and partial sums are integers below rows * 127 * 254 < 2**31 in magnitude (see
     # docs/numerics.md), so binary64 holds each of them and any order of adding is exact.
     inputs = x.astype(np.float64)
     difference = plus.astype(np.float64) - minus

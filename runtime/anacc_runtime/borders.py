@@ -13,6 +13,7 @@ import numpy as np
 from anacc.errors import FeedError, ProgramError
 from anacc.program.manifest import Border, Manifest, Port
 from anacc.program.model import Channel, Format
+from anacc.program.names import shown
 from anacc_runtime import arithmetic
 from anacc_runtime.registers import Array
 
@@ -48,6 +49,50 @@ def check_feed(feed: Mapping[str, Array], manifest: Manifest) -> int:
             reason = f"but input `{first}` has {batch}" if first else f"but the program has {batch}"
             raise FeedError(f"input `{port.name}` has {size} samples, {reason}")
     return 1 if batch is None else batch
+
+
+def check_result(tensor: object, border: Border, channel: Channel, batch: int) -> Array:
+    """A result of a host segment, once it was found to be what its border says.
+
+    A tensor that stays on the host may have a shape that nobody knew before, stated as no axes.
+
+    Raises:
+        ProgramError: it is no tensor, or has another type or shape.
+    """
+    name = shown(border.name)
+    if not isinstance(tensor, np.ndarray):
+        raise ProgramError(f"host segment: its result `{name}` is not a tensor")
+    if tensor.dtype != np.dtype(border.dtype):
+        raise ProgramError(
+            f"host segment: its result `{name}` has element type {tensor.dtype}, not {border.dtype}"
+        )
+    unknown = channel.format is Format.TENSOR and not border.shape
+    expected = _sizes(border, batch)
+    if not unknown and list(tensor.shape) != expected:
+        raise ProgramError(
+            f"host segment: its result `{name}` has shape {list(tensor.shape)}, not {expected}"
+        )
+    return tensor
+
+
+def check_output(tensor: Array, port: Port, batch: int) -> Array:
+    """An output of the model, once it was found to be what the program says.
+
+    Raises:
+        ProgramError: it has another shape.
+    """
+    expected = _sizes(port, batch)
+    if not port.dynamic and list(tensor.shape) != expected:
+        name = shown(port.name)
+        raise ProgramError(f"output `{name}` has shape {list(tensor.shape)}, not {expected}")
+    return tensor
+
+
+def _sizes(described: Border | Port, batch: int) -> list[int | None]:
+    """The shape of a tensor for a batch."""
+    return [
+        batch if axis == described.batch_axis else size for axis, size in enumerate(described.shape)
+    ]
 
 
 def encode(tensor: Array, border: Border, channel: Channel, batch: int) -> Array:
@@ -97,7 +142,8 @@ def decode(tokens: Array, border: Border, channel: Channel, batch: int) -> Array
     elements = tokens.shape[1] * tokens.shape[2]
     if len(known) < len(shape) or int(np.prod(known)) != elements:
         raise ProgramError(f"tensor `{border.name}` is not filled by its {elements} elements")
-    values = tokens.astype(np.float32) * np.float32(border.scale)
+    with np.errstate(over="ignore"):  # a scale may be as large as binary32 allows
+        values = tokens.astype(np.float32) * np.float32(border.scale)
     values = values.reshape(batch, *known)
     inverse = np.argsort(border.permutation)
     values = values.transpose(0, *(int(axis) + 1 for axis in inverse))
@@ -116,7 +162,8 @@ def _cast(values: Array, dtype: str) -> Array:
     """Binary32 to a tensor's type; integers round to nearest even and saturate."""
     kind = np.dtype(dtype)
     if kind.kind == "f":
-        return values.astype(kind)
+        with np.errstate(over="ignore"):  # of a binary16 tensor
+            return values.astype(kind)
     if kind.kind == "b":
         return values.astype(np.bool_)
     limits = np.iinfo(kind)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
+from anacc.errors import ProgramError
 from anacc.program.image import Image
 from anacc.program.model import Int8Array
 
@@ -29,43 +28,29 @@ class Region:
         )
 
     def within(self, outer: Region) -> tuple[slice, slice]:
-        """The part of `outer` that lies inside this region, as indices into the array of `outer`;
-        empty slices where they have no cell in common."""
-        return (
-            _span(self.row - outer.row, self.rows, outer.rows),
-            _span(self.column - outer.column, self.columns, outer.columns),
-        )
+        """This region as indices into the array of `outer`, which contains it."""
+        row, column = self.row - outer.row, self.column - outer.column
+        return slice(row, row + self.rows), slice(column, column + self.columns)
 
 
-@dataclass(frozen=True)
 class Crossbar:
-    """The weight blocks on a crossbar, as (weight, region), in the order of programming.
+    """The weight blocks that a stream has programmed; a stream sees no others."""
 
-    A stream sees what it programmed itself.  The crossbar is a value, so that what is computed from
-    its contents can be kept under it.
-    """
+    def __init__(self) -> None:
+        self._blocks: list[tuple[int, Region]] = []
 
-    blocks: tuple[tuple[int, Region], ...] = ()
-
-    def program(self, image: Image, weight: int, row: int, column: int) -> Crossbar:
-        """The crossbar after a block was installed; blocks that it covers are gone."""
+    def program(self, image: Image, weight: int, row: int, column: int) -> None:
+        """Install a block; the loader has checked that it meets no other."""
         shape = image.code.weights[weight]
-        region = Region(row, column, shape.rows, shape.columns)
-        kept = tuple(block for block in self.blocks if not region.contains(block[1]))
-        return Crossbar((*kept, (weight, region)))
+        self._blocks.append((weight, Region(row, column, shape.rows, shape.columns)))
 
     def codes(self, image: Image, region: Region) -> Int8Array:
-        """The codes of a region, (rows, columns) int8; cells that no block covers are zero."""
-        if self.blocks and self.blocks[-1][1].contains(region):
-            weight, block = self.blocks[-1]
-            return image.weights[weight][region.within(block)]
-        codes = np.zeros((region.rows, region.columns), np.int8)
-        for weight, block in self.blocks:
-            codes[block.within(region)] = image.weights[weight][region.within(block)]
-        return codes
+        """The codes of a region, (rows, columns) int8.
 
-
-def _span(start: int, length: int, size: int) -> slice:
-    """[start, start + length) cut to [0, size)."""
-    first = min(max(start, 0), size)
-    return slice(first, max(first, min(start + length, size)))
+        Raises:
+            ProgramError: no single block contains it.
+        """
+        for weight, block in self._blocks:
+            if block.contains(region):
+                return image.weights[weight][region.within(block)]
+        raise ProgramError(f"no block on the crossbar contains {region}")

@@ -208,7 +208,8 @@ class _Match:
         if y not in (left, right) or left == right:
             return None
         other = right if left == y else left
-        if not isinstance(other, Slice):
+        # Fused, y is never written: what shares elements with it would be read as it was before.
+        if not isinstance(other, Slice) or overlap(other, y):
             return None
         maker = self._maker(reader, other)
         if maker is not None and self._sole_reader(maker) == reader:
@@ -216,6 +217,7 @@ class _Match:
                 case (target, Slice() as source, Const() as factor) if (
                     self.instrs[maker].op == "scale"
                     and target == other
+                    and not overlap(source, y)
                     and self.formats[source.register] in SCALABLE
                 ):
                     self.addends.append((source, factor))

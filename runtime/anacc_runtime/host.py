@@ -26,8 +26,12 @@ class HostSegment:
         self._models = models
         self._session: Any = None
 
-    def run(self, feed: Mapping[str, Array], outputs: list[str]) -> list[Array]:
-        """The named outputs for a feed of whole tensors over the whole batch.
+    def run(self, feed: Mapping[str, Array], outputs: list[str]) -> list[object]:
+        """The named outputs, tensors or whatever else the segment makes.
+
+        Args:
+            feed: whole tensors over the whole batch.
+            outputs: names of the segment's graph.
 
         Raises:
             ProgramError: the segment is damaged or refers to a file outside the program, or ONNX
@@ -36,7 +40,7 @@ class HostSegment:
         try:
             if self._session is None:
                 self._session = _session(self._models[self._number])
-            result: list[Array] = self._session.run(outputs, dict(feed))
+            result: list[object] = self._session.run(outputs, dict(feed))
         except ProgramError:
             raise
         except Exception as error:  # ONNX Runtime has an exception class for each status code
@@ -55,7 +59,7 @@ def _session(model: bytes) -> Any:
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # what fails is raised; nothing is to be printed
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 

@@ -73,7 +73,7 @@ class Interpreter:
         self.stream = stream
         self.plans = plans
         self.channels = work.channels
-        self.registers = Registers(stream.registers, work.batch)
+        self._reset()
         self.crossbar = Crossbar()
         if stream.buffer is not None:
             shape = (work.batch, stream.buffer.size)
@@ -82,7 +82,13 @@ class Interpreter:
     def run(self) -> Iterator[int]:
         """Execute the stream; yields a channel each time that it has to wait for a token of it."""
         for plan in self.plans:
+            # A later plan computes again what it needs of an earlier one; only the buffer is kept.
+            self._reset()
             yield from self._run(plan, Nest())
+
+    def _reset(self) -> None:
+        """Make all registers those of a stream that has not begun."""
+        self.registers = Registers(self.stream.registers, self.work.batch)
 
     def _run(self, plan: Plan, nest: Nest) -> Iterator[int]:
         for node in plan:
@@ -111,7 +117,7 @@ class Interpreter:
                 counts = tuple(count for count, _ in access.dims)
                 self._access(access, nest)[...] = value.reshape(*value.shape[:-1], *counts)
             case "program", (int(weight), int(row), int(column)):
-                self.crossbar = self.crossbar.program(self.image, weight, row, column)
+                self.crossbar.program(self.image, weight, row, column)
             case _, (Slice() as dst, *_):
                 self.registers.write(dst, self._value(step.instr, nest), nest)
             case op, _:

@@ -1,4 +1,5 @@
-"""Estimates the memory that a part of a batch needs, to choose how many samples to run at once."""
+"""Estimates the memory that a part of a batch needs, to choose how many samples to run at once and
+to refuse a program of which a single one is too large."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ from math import prod
 
 import numpy as np
 
+from anacc.errors import ProgramError
 from anacc.program.image import Image
 from anacc.program.model import Slice, Stream
 from anacc.program.walk import walk
@@ -13,8 +15,13 @@ from anacc_runtime.network import Network, Phase, channel_ends
 from anacc_runtime.plan import writes
 from anacc_runtime.registers import DTYPE
 
-# An instruction computes in binary32 or binary64 and holds two or three such arrays.
+# Bytes that one sample may need; more is refused before any of it is allocated.
+MAX_SAMPLE_BYTES = 8 * 2**30
+
+# An instruction computes in binary32 or binary64 and holds two or three such arrays; one that only
+# moves elements holds one more copy of them at most.
 TEMPORARY_BYTES_PER_ELEMENT = 24
+MOVES = ("recv", "send", "load", "store", "copy")
 
 
 def bytes_per_sample(image: Image, phase: Phase, network: Network) -> int:
@@ -37,9 +44,30 @@ def bytes_per_sample(image: Image, phase: Phase, network: Network) -> int:
     return worst
 
 
+def check_sample(image: Image, phase: Phase, network: Network) -> int:
+    """Bytes that one sample needs in a phase of the chip, roughly, if they are not too many.
+
+    Raises:
+        ProgramError: they are more than `MAX_SAMPLE_BYTES`.
+    """
+    needed = bytes_per_sample(image, phase, network)
+    if needed > MAX_SAMPLE_BYTES:
+        raise ProgramError(
+            f"one sample needs some {needed / 2**30:.1f} GiB of memory, more than the "
+            f"{MAX_SAMPLE_BYTES >> 30} GiB that the simulator allows",
+            "feed the model smaller inputs",
+        )
+    return needed
+
+
 def _stream_bytes(stream: Stream) -> int:
     """Registers and buffer, and the temporaries of the largest instruction."""
-    registers: dict[int, int] = {}
+    # State is there from the start, whether or not it is written.
+    registers: dict[int, int] = {
+        number: register.length * np.dtype(DTYPE[register.format]).itemsize
+        for number, register in enumerate(stream.registers)
+        if register.state
+    }
     largest = 0
     for place in walk(stream.body):
         iterations = prod(loop.count for loop in place.loops if not loop.sequential)
@@ -49,7 +77,11 @@ def _stream_bytes(stream: Stream) -> int:
             registers[target.register] = max(registers.get(target.register, 0), size)
         operands = [operand for operand in place.instr.operands if isinstance(operand, Slice)]
         elements = iterations * sum(operand.length for operand in operands)
-        largest = max(largest, elements * TEMPORARY_BYTES_PER_ELEMENT)
+        element = TEMPORARY_BYTES_PER_ELEMENT
+        if place.instr.op in MOVES:
+            formats = [stream.registers[operand.register].format for operand in operands]
+            element = max((np.dtype(DTYPE[each]).itemsize for each in formats), default=0)
+        largest = max(largest, elements * element)
     buffer = 0
     if stream.buffer is not None:
         buffer = stream.buffer.size * np.dtype(DTYPE[stream.buffer.format]).itemsize

@@ -15,14 +15,14 @@ ExecutorName = Literal["native", "reference"]
 
 
 class LoadedProgram:
-    """A program with its executors; one instance serves many runs, one at a time.
+    """A program with its executors; one instance serves many runs, also of several Python threads
+    at once, and goes on to work in a process that is forked.
 
     Args:
         image: the program; `anacc.program.check.check` has accepted it.
         threads: threads of the native executor; None: one for each CPU that the process may use.
 
     Raises:
-        ProgramError: the streams have no order in which they can run.
         UsageError: `threads` is less than 1.
     """
 
@@ -58,11 +58,19 @@ class LoadedProgram:
         count = self.threads if threads is None else _checked(threads)
         return self._executor(executor).run(feed, count)
 
+    def close(self) -> None:
+        """End the threads of the native executor once no run needs them; a later run starts them
+        again.  A program that is collected ends them too."""
+        for executor in [*self._executors.values()]:
+            executor.close()
+
     def _executor(self, name: str) -> Executor:
         """The executor of a name, made at its first use."""
-        if name not in self._executors:
-            self._executors[name] = _executor_class(name)(self.image)
-        return self._executors[name]
+        found = self._executors.get(name)
+        if found is None:
+            # Two threads may both come here; one of the two executors is kept.
+            found = self._executors.setdefault(name, _executor_class(name)(self.image))
+        return found
 
 
 def _executor_class(name: str) -> type[Executor]:

@@ -18,7 +18,7 @@ from anacc.program.model import instructions
 from anacc_runtime import borders
 from anacc_runtime.host import HostSegment
 from anacc_runtime.interpreter import Channels, Interpreter, Work
-from anacc_runtime.memory import bytes_per_sample
+from anacc_runtime.memory import check_sample
 from anacc_runtime.network import Component, Network, Phase, network
 from anacc_runtime.plan import Plan, plan
 from anacc_runtime.registers import Array
@@ -27,7 +27,7 @@ MEMORY = 256 * 2**20  # bytes that the parts of a batch that are in work should 
 
 
 class Executor:
-    """Executes a program; one instance serves many runs.
+    """Executes a program; one instance serves many runs, also of several threads at once.
 
     Args:
         image: a program that the loader has checked.
@@ -35,19 +35,27 @@ class Executor:
             not depend on it.
 
     Raises:
-        ProgramError: the streams have no order in which they can run.
+        ProgramError: the streams have no order in which they can run, or one sample needs more
+            memory than `anacc_runtime.memory.MAX_SAMPLE_BYTES`.
     """
 
     def __init__(self, image: Image, memory: int = MEMORY) -> None:
         self.image = image
-        self.memory = memory
         self.network: Network = network(image)
+        # Samples that run at once in each phase of the chip.
+        self.samples = [
+            0 if phase.host else max(1, memory // check_sample(image, phase, self.network))
+            for phase in self.network.phases
+        ]
         self.segments = [HostSegment(k, image.segments) for k in range(len(image.segments))]
         self.plans: dict[int, tuple[Plan, ...]] = {}
         for phase in self.network.phases:
             for component in phase.components:
                 for stream in component.streams:
                     self.plans[stream] = self.plan(stream, component.feedback)
+
+    def close(self) -> None:
+        """Give back what is held between runs; a later run takes it again."""
 
     def plan(self, stream: int, feedback: frozenset[int]) -> tuple[Plan, ...]:
         """The plans of a stream; see `anacc_runtime.plan.plan`."""
@@ -75,15 +83,16 @@ class Executor:
             if phase.host:
                 self._run_host(phase, feed, channels, outputs, batch)
             else:
-                self._run_chip(phase, channels, batch, threads)
+                self._run_chip(phase, self.samples[number], channels, batch, threads)
             later = self.network.phases[number + 1 :]
             for channel in [c for c in channels.tokens if not _is_read(c, later)]:
                 channels.drop(channel)
         return {port.name: outputs[port.name] for port in self.image.manifest.outputs}
 
-    def _run_chip(self, phase: Phase, channels: Channels, batch: int, threads: int) -> None:
-        """Run streams of the chip, on as many samples at a time as the memory allows."""
-        size = max(1, self.memory // bytes_per_sample(self.image, phase, self.network))
+    def _run_chip(
+        self, phase: Phase, size: int, channels: Channels, batch: int, threads: int
+    ) -> None:
+        """Run streams of the chip, on `size` samples at a time."""
         leaving: dict[int, list[Array]] = {channel: [] for channel in phase.leaving}
         for start in range(0, max(batch, 1), size):
             samples = slice(start, min(start + size, batch))
@@ -136,6 +145,7 @@ class Executor:
     ) -> None:
         """Run streams of the host, on whole tensors over the whole batch."""
         manifest, code = self.image.manifest, self.image.code
+        ports = {port.name: port for port in manifest.outputs}
 
         def send(border: int, tensor: Array) -> None:
             entry = manifest.borders[border]
@@ -154,14 +164,17 @@ class Executor:
                     case "input", (int(border),):
                         send(border, feed[manifest.borders[border].name])
                     case "output", (int(border),):
-                        outputs[manifest.borders[border].name] = receive(border)
+                        name = manifest.borders[border].name
+                        outputs[name] = borders.check_output(receive(border), ports[name], batch)
                     case "segment", (int(number),):
                         segment = manifest.segments[number]
                         received = {manifest.borders[b].name: receive(b) for b in segment.inputs}
                         names = [manifest.borders[b].name for b in segment.outputs]
                         results = self.segments[number].run(received, names)
                         for border, tensor in zip(segment.outputs, results, strict=True):
-                            send(border, tensor)
+                            entry = manifest.borders[border]
+                            channel = code.channels[entry.channel]
+                            send(border, borders.check_result(tensor, entry, channel, batch))
 
 
 def _is_read(channel: int, phases: tuple[Phase, ...]) -> bool:

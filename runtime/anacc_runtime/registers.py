@@ -86,6 +86,8 @@ def window(source: Array, start: int, strides: tuple[int, ...], counts: tuple[in
     if not 0 <= low <= high < source.shape[1]:
         raise ProgramError(f"an access to element {low if low < 0 else high} is out of bounds")
     step = source.strides[1]
+    # The stride of an axis of length 1 moves nothing, and may be larger than NumPy can take.
+    strides = tuple(s if c > 1 else 0 for s, c in zip(strides, counts, strict=True))
     return np.lib.stride_tricks.as_strided(
         source[:, start:],
         (source.shape[0], *counts, *source.shape[2:]),
@@ -93,8 +95,24 @@ def window(source: Array, start: int, strides: tuple[int, ...], counts: tuple[in
     )
 
 
+@dataclass
+class _Value:
+    """What a register holds inside the axis loop at `path`: (batch, iterations..., length).
+
+    `private`: the array was not handed out, so that it may be written.
+    """
+
+    path: Path
+    array: Array
+    private: bool = False
+
+
 class Registers:
     """The registers of one stream for one part of the batch.
+
+    A loop that is an axis may write a part of a register and read the rest, which was written
+    outside.  So a register is a stack of values, those of inner loops on top of those of outer
+    ones; after an inner loop its value is dropped, and what the loop did not write is found below.
 
     An array that was handed out is never written again: it may live on as a token of a channel.
     """
@@ -102,12 +120,11 @@ class Registers:
     def __init__(self, registers: tuple[Register, ...], batch: int) -> None:
         self._registers = registers
         self._batch = batch
-        self._values: dict[int, tuple[Path, Array]] = {
-            number: ((), np.zeros((batch, register.length), DTYPE[register.format]))
+        self._values: dict[int, list[_Value]] = {
+            number: [_Value((), np.zeros((batch, register.length), DTYPE[register.format]))]
             for number, register in enumerate(registers)
             if register.state
         }
-        self._private: set[int] = set()
 
     def dtype(self, register: int) -> type[np.generic]:
         """The element type of a register."""
@@ -116,15 +133,11 @@ class Registers:
     def read(self, source: Slice, nest: Nest) -> Array:
         """The elements of a slice: (batch, *axes, length), where an axis may have length 1 because
         all its iterations see the same value."""
-        if source.register not in self._values:
+        found = self._innermost(source.register, nest)
+        if found is None:
             raise ProgramError(f"register r{source.register} is read before it is written")
-        path, value = self._values[source.register]
-        if path != nest.path[: len(path)]:
-            raise ProgramError(
-                f"register r{source.register} is read outside the loop that wrote it"
-            )
-        self._private.discard(source.register)
-        value = value[..., source.offset : source.offset + source.length]
+        found.private = False
+        value = found.array[..., source.offset : source.offset + source.length]
         missing = len(nest.axes) + 2 - value.ndim
         if missing:
             value = value.reshape(*value.shape[:-1], *[1] * missing, value.shape[-1])
@@ -136,15 +149,25 @@ class Registers:
         if register.state and nest.axes:
             raise ProgramError(f"state register r{target.register} is written in a parallel loop")
         if target.length == register.length:
-            self._values[target.register] = nest.path, value
-            self._private.discard(target.register)
+            # What stands outside is not read again: no element of it outlives the loop.
+            self._values[target.register] = [_Value(nest.path, value)]
             return
-        path, whole = self._values.get(target.register, (None, None))
-        if target.register not in self._private or path != nest.path or whole is None:
-            fresh = np.zeros((self._batch, *nest.axes, register.length), DTYPE[register.format])
-            if path is not None and path == nest.path[: len(path)]:
-                fresh[...] = self.read(Slice(target.register, 0, register.length), nest)
-            whole = fresh
-            self._values[target.register] = nest.path, whole
-            self._private.add(target.register)
-        whole[..., target.offset : target.offset + target.length] = value
+        found = self._innermost(target.register, nest)
+        if found is None or found.path != nest.path or not found.private:
+            shape = self._batch, *nest.axes, register.length
+            fresh = _Value(nest.path, np.zeros(shape, DTYPE[register.format]), private=True)
+            stack = self._values.setdefault(target.register, [])
+            if found is not None:
+                fresh.array[...] = self.read(Slice(target.register, 0, register.length), nest)
+                if found.path == nest.path:
+                    stack.pop()
+            stack.append(fresh)
+            found = fresh
+        found.array[..., target.offset : target.offset + target.length] = value
+
+    def _innermost(self, register: int, nest: Nest) -> _Value | None:
+        """The value of a register here; those of loops that have ended are dropped."""
+        stack = self._values.get(register, [])
+        while stack and stack[-1].path != nest.path[: len(stack[-1].path)]:
+            stack.pop()
+        return stack[-1] if stack else None

@@ -5,8 +5,11 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
+import pytest
 
+from anacc.errors import ProgramError
 from anacc.program.assembly import assemble
+from anacc.program.check import check
 from anacc.program.image import Image
 from anacc.program.manifest import FORMAT_VERSION, Border, Manifest, Port, Segment, TensorType
 from anacc.program.model import Code
@@ -177,3 +180,11 @@ def image(text: str = TEXT, full: bool = True) -> Image:
         mapping={"tiles": [{"cost": 1, "bound": 1.0}], "warnings": []},
         origin={"streams": [["Conv_0"]], "weights": []},
     )
+
+
+def refused(image: Image) -> str:
+    """The sentence with which an image is refused."""
+    with pytest.raises(ProgramError) as caught:
+        check(image)
+    assert "\n" not in caught.value.message
+    return caught.value.message

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,6 +29,19 @@ def test_origins_are_comments() -> None:
     text = disassemble(sample.code(), ["", "", "Conv_0\nRelu_1"])
     assert '.stream 2 core 0.12 "conv"  ; Conv_0 Relu_1\n' in text
     assert assemble(text) == sample.code()
+
+
+def test_names_cannot_act_on_a_terminal() -> None:
+    """Whatever a file says, its listing is printable, and names the same bytes."""
+    name = 'a\x1b[31m\x7f\x9b\u202e\U000e0001é\u4e2d"\\'
+    stream = dataclasses.replace(sample.code().streams[0], name=name)
+    code = dataclasses.replace(sample.code(), streams=(stream, *sample.code().streams[1:]))
+    text = disassemble(code, ["\x9b31m evil"])
+    assert all(line.isprintable() for line in text.splitlines())
+    assert (
+        '"a\\u001b[31m\\u007f\\u009b\\u202e\\udb40\\udc01é\u4e2d\\"\\\\"  ; \\u009b31m evil' in text
+    )
+    assert assemble(text) == code
 
 
 def test_layout_and_comments_are_free() -> None:

@@ -17,18 +17,11 @@ from anacc.program.check import check
 from anacc.program.decode import decode
 from anacc.program.encode import encode
 from anacc.program.image import Image
-from anacc.program.manifest import Segment
+from anacc.program.manifest import Port, Segment
 from anacc.program.model import Access, Code, Instr, Loop
 from tests.program import sample
+from tests.program.sample import refused
 from tests.program.strategies import codes
-
-
-def refused(image: Image) -> str:
-    """The sentence with which an image is refused."""
-    with pytest.raises(ProgramError) as caught:
-        check(image)
-    assert "\n" not in caught.value.message
-    return caught.value.message
 
 
 def test_the_sample_is_valid() -> None:
@@ -64,7 +57,10 @@ DAMAGES = [
     (".buffer i8 32", ".buffer i8 0", "the buffer has 0 elements"),
     ("fill=-3", "fill=-128", "fill -128 lies outside +-127"),
     ("loop 6", "loop 0", "a loop has count 0"),
-    ("  loop 6 seq", "  loop 99999999\nloop 99999\nend\nend\nloop 6 seq", "nested loops make more"),
+    ("  loop 6 seq", "  loop 99999999\nloop 99999\ncopy r0[0:1], r0[0:1]\nend\nend\nloop 6 seq",
+     "nested loops make more"),
+    ("  loop 6 seq", "  loop 1\nend\nloop 6 seq", "a loop is empty"),
+    ("  loop 6 seq", "  loop 20000000 seq", "sequential loops execute more than 67108864"),
     ("  input 0", "  loop 1\n  input 0\n  end", "a host stream cannot hold a loop"),
     # Operands.
     ("recv r0[0:4], c0", "recv r2[0:4], c0", "operand `dst` names register 2, but there are 2"),
@@ -96,6 +92,7 @@ DAMAGES = [
     ("@0+4*i0{3:4, 4:1}", "@0+5*i0{3:4, 4:1}", "reaches elements 0 to 36 of a buffer of 32"),
     ("@0+4*i0{3:4, 4:1}", "@0-4*i0{3:4, 4:1}", "reaches elements -20 to 11"),
     ("@0+4*i0{3:4, 4:1}", "@0+4*i0{3:4, 4:1, 0:1}", "has a dimension without elements"),
+    ("@0+4*i0{3:4, 4:1}", "@0+4*i0{" + "1:0, " * 15 + "3:4, 4:1}", "17 dimensions, more than 16"),
     ("@0+4*i0{3:4, 4:1}", "@0+4*i0{2:4, 4:1}", "the register has 12 elements, the other side 8"),
     # Crossbars.
     ("program 1, 12, 4", "program 1, 249, 4", "ends at row 257"),
@@ -155,83 +152,6 @@ def test_each_damage_is_refused(text: str, damage: str, reason: str) -> None:
     assert reason in refused(sample.image(sample.TEXT.replace(text, damage, 1)))
 
 
-LOOP = """\
-  loop 6 seq
-    recv r0[0:4], c2
-    recv r0[4:8], c4
-"""
-STATE = """\
-  quantise r2[0:4], r0[0:4]
-  send c4, r2[0:4]
-  loop 6 seq
-    recv r1[0:4], c3
-"""
-
-
-@pytest.mark.parametrize(
-    ("changes", "reason"),
-    [
-        # The cell waits for its own first output: nobody sends before the loop.
-        ([("  quantise r2[0:4], r0[0:4]\n  send c4, r2[0:4]\n", ""),
-          ("    end\n", "    end\n"), ("  recv r0[0:4], c4\n.stream", ".stream")],
-         "waits for ever for a token of channel"),
-        # The order within an iteration is what matters, not the counts.
-        ([(STATE, "  loop 6 seq\n    recv r1[0:4], c3\n"),
-          ("    send c5, r1[0:4]\n  end\n",
-           "    send c5, r1[0:4]\n  end\n  quantise r2[0:4], r0[0:4]\n  send c4, r2[0:4]\n")],
-         "waits for ever for a token of channel"),
-        ([(LOOP, LOOP.replace(" seq", ""))], "a parallel loop moves tokens of a cycle"),
-        ([(LOOP, LOOP.replace("    recv r0[4", "    loop 1 seq\n    recv r0[4") + "    end\n")],
-         "a nested loop moves tokens of a cycle"),
-        ([("  recv r0[0:4], c4\n.stream", "  loop 1 seq\n  recv r0[0:4], c4\n  end\n.stream")],
-         "two loops move tokens of a cycle"),
-        ([(STATE, STATE.replace("loop 6", "loop 3") + "    recv r1[0:4], c3\n"),
-          ("    quantise r2[0:4], r0[0:4]\n    send c4, r2[0:4]\n    send c5, r1[0:4]\n",
-           2 * "    quantise r2[0:4], r0[0:4]\n    send c4, r2[0:4]\n    send c5, r1[0:4]\n")],
-         "iterations, another of the same cycle"),
-        # Balanced as a whole, but not in each iteration.
-        ([("    send c4, r2[0:4]\n", ""), ("  end\n.stream 5", "  end\n"
-           + 6 * "  send c4, r2[0:4]\n" + ".stream 5"),
-          (STATE, STATE.replace("  send c4", "  copy r2[0:4], r2[0:4]\n  send c4"))],
-         "an iteration takes 1 tokens of channel 4, but one of its writer puts in 0"),
-    ],
-)  # fmt: skip
-def test_streams_that_wait_for_each_other(changes: list[tuple[str, str]], reason: str) -> None:
-    text = sample.TEXT
-    for old, new in changes:
-        assert old in text
-        text = text.replace(old, new, 1)
-    assert reason in refused(sample.image(text))
-
-
-def test_a_host_stream_in_a_cycle() -> None:
-    """A segment whose output comes back as its input."""
-    base = sample.image()
-    borders = list(base.manifest.borders)
-    borders[2] = sample.border("pooled", 4, (None, 4))
-    borders.append(sample.border("back", 2, (None, 4)))
-    text = """\
-.anacc 1
-.channel 0 i8 token=4 capacity=1
-.channel 1 i8 token=4 capacity=1
-.stream 0 host 0.0 "segment"
-  segment 0
-.stream 1 bridge 0.0 "loop"
-  .register 0 i8 4
-  recv r0[0:4], c0
-  send c1, r0[0:4]
-"""
-    manifest = base.manifest.model_copy(
-        update={
-            "borders": (sample.border("a", 1, (None, 4)), sample.border("b", 0, (None, 4))),
-            "segments": (Segment(inputs=(0,), outputs=(1,)),),
-            "outputs": (),
-        }
-    )
-    image = dataclasses.replace(sample.image(text), manifest=manifest)
-    assert "a host stream is part of a cycle" in refused(image)
-
-
 def border(position: int, **update: Any) -> Callable[[Image], Image]:
     def change(image: Image) -> Image:
         borders = list(image.manifest.borders)
@@ -245,6 +165,12 @@ def manifest(**update: Any) -> Callable[[Image], Image]:
     return lambda image: dataclasses.replace(
         image, manifest=image.manifest.model_copy(update=update)
     )
+
+
+def unused(**update: Any) -> Callable[[Image], Image]:
+    """With one more input, which nothing reads."""
+    port = Port(name="z", dtype="float32", shape=(3,), batch_axis=None).model_copy(update=update)
+    return manifest(inputs=(*sample.manifest(False).inputs, port))
 
 
 def replace(**update: Any) -> Callable[[Image], Image]:
@@ -277,6 +203,13 @@ def replace(**update: Any) -> Callable[[Image], Image]:
         (border(0, shape=(8, 6, 4)), "the batch is 8 here but None in the manifest"),
         (border(0, shape=(None, 2**30, 2**30)), "a sample has more than"),
         (border(0, batch_axis=3), "batch axis 3 does not exist in 3 axes"),
+        (border(0, scale=1e-60), "border 0 `x`: the scale 1e-60 is no positive number of binary32"),
+        (border(0, scale=1e300), "border 0 `x`: the scale 1e+300 is no positive"),
+        (border(0, shape=(None, *(1,) * 32)), "there are 33 axes, more than 32"),
+        (unused(batch_axis=7), "model input or output `z`: batch axis 7 does not exist in 1 axes"),
+        (unused(shape=(3,), batch_axis=0), "the batch is 3 here but None in the manifest"),
+        (unused(shape=(3, None)), "axis 1 has no size and is not the batch axis"),
+        (unused(dynamic=True), "model input `z`: its shape cannot depend on the data"),
         (border(0, permutation=(0, 2)), "[0, 2] is no permutation of 2 axes"),
         (border(0, permutation=(0, 0)), "[0, 0] is no permutation of 2 axes"),
         (border(0, shape=(None, 6, 5)), "30 elements are no whole number of tokens of 4"),

@@ -284,6 +284,16 @@ def test_offsets_beyond_4_gib_use_zip64() -> None:
         layout([Entry("a", 2**32 - 1, 0)], "0" * 64)
 
 
+def test_members_without_a_name_or_of_4_gib_are_refused() -> None:
+    plan = layout([Entry("", 0, 0)], "0" * 64)
+    with pytest.raises(ProgramError, match="a member without a name"):
+        archive.parse(memoryview(plan.headers[0] + plan.tail))
+    plan = layout([Entry("a", 0, 0)], "0" * 64)
+    tail = plan.tail[:20] + b"\xff" * 8 + plan.tail[28:]  # both sizes of the directory's record
+    with pytest.raises(ProgramError, match="of 4 GiB or more\nhint: the file is damaged"):
+        archive.parse(memoryview(plan.headers[0] + tail))
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [

@@ -183,6 +183,54 @@ def test_a_value_that_outlives_a_sequential_loop_is_made() -> None:
     check_bits(image)
 
 
+@pytest.mark.parametrize("left", [True, False])
+def test_an_addend_that_overlaps_the_value_is_no_addend(left: bool) -> None:
+    """Fused, the value is never written, so its elements would be read as they were before."""
+    b = Builder()
+    x, side, out = b.channel(I8, 4), b.channel(F16, 6), b.channel(F16, 4)
+    b.input("x", x, (None, 4))
+    b.input("side", side, (None, 6))
+    b.output("out", out, (None, 4))
+    b.adc()
+    b.weight(np.full((4, 4), 127))
+    y, other = r(2, 4), r(2, 4, 2)
+    b.stream(
+        CORE,
+        [(I8, 4), (I16, 4), (F16, 6), (F16, 4)],
+        i("program", 0, 0, 0),
+        i("recv", r(0, 4), x),
+        i("recv", r(2, 6), side),
+        i("mvm", r(1, 4), r(0, 4), 0, 0, 0),
+        i("scale", y, r(1, 4), b.const16([1.0], 0)),
+        i("add", r(3, 4), *((y, other) if left else (other, y))),
+        i("send", out, r(3, 4)),
+    )
+    image = b.image()
+    assert [layer.addends for layer in layers(image)] == [()]
+    check_bits(image)
+
+
+def test_bounds_of_a_clamp_differ_in_the_sign_of_zero() -> None:
+    """What is prepared for one of two layers is not taken for the other."""
+    b = Builder()
+    x = b.channel(I8, 2)
+    b.input("x", x, (None, 2))
+    body = [i("program", b.weight(np.full((2, 2), 127)), 0, 0), i("recv", r(0, 2), x)]
+    adc, one = b.adc(), b.const16([1.0], 0)
+    for name, low in (("plus", 0.0), ("minus", -0.0)):
+        out = b.channel(F16, 2)
+        b.output(name, out, (None, 2))
+        body += [
+            i("mvm", r(1, 2), r(0, 2), 0, 0, adc), i("scale", r(2, 2), r(1, 2), one),
+            i("clamp", r(2, 2), r(2, 2), low, 6.0), i("send", out, r(2, 2)),
+        ]  # fmt: skip
+    b.stream(CORE, [(I8, 2), (I16, 2), (F16, 2)], *body)
+    image = b.image()
+    found = NativeExecutor(image).run({"x": np.full((1, 2), -100, np.float32)})
+    assert len(layers(image)) == 2
+    assert [bool(np.signbit(found[name]).any()) for name in ("plus", "minus")] == [False, True]
+
+
 values, any_codes = st.sampled_from(VALUES), st.sampled_from(CODES)
 scalable = st.sampled_from((*CODES, COUNTS, *VALUES))
 scales = st.sampled_from((SCALE, OTHER_SCALE, Const(4, (0,), 1), Const(0, (1,), WIDTH)))

@@ -1,5 +1,6 @@
 """Host segments: whole tensors over the whole batch, between parts on the chip."""
 
+import functools
 import subprocess
 import sys
 from typing import Any
@@ -12,19 +13,26 @@ from onnx import TensorProto, helper
 from anacc.errors import ProgramError
 from anacc.program.check import check
 from anacc.program.image import Image
+from anacc.program.model import Format
 from anacc_runtime.host import HostSegment
 from anacc_runtime.native import NativeExecutor
 from anacc_runtime.reference import Executor
-from tests.runtime.builder import BRIDGE, I8, TENSOR, Builder, i, loop, r
+from tests.runtime.builder import BRIDGE, F16, I8, TENSOR, Builder, i, loop, r
+
+Y = onnx.ValueInfoProto(name="y")  # of any type
 
 
-def model(*nodes: Any, initialisers: tuple[Any, ...] = (), shape: Any = ("n", 4)) -> bytes:
+def model(
+    *nodes: Any, initialisers: tuple[Any, ...] = (), shape: Any = ("n", 4), output: Any = None
+) -> bytes:
     """A segment from `a` to `y`."""
+    if output is not None:
+        shape = None
     graph = helper.make_graph(
         list(nodes),
         "segment",
         [helper.make_tensor_value_info("a", TensorProto.FLOAT, shape)],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)],
+        [output or helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)],
         list(initialisers),
     )
     opsets = [helper.make_opsetid("", 20)]
@@ -73,6 +81,67 @@ def test_a_broken_segment_is_one_sentence() -> None:
     with pytest.raises(ProgramError, match="host segment 0 failed: ") as error:
         HostSegment(0, [b"no model"]).run({}, ["y"])
     assert "\n" not in str(error.value)
+
+
+def segment_to(channel_format: Format, *nodes: Any) -> Image:
+    """An input of two columns that goes through a segment to an output like it."""
+    b = Builder()
+    a, y = b.channel(TENSOR, 0), b.channel(channel_format, 0 if channel_format is TENSOR else 2)
+    b.input("a", a, (None, 2))
+    b.segment(
+        model(*nodes, output=Y),
+        [b.border("a", a, (None, 2))],
+        [b.border("y", y, (None, 2))],
+    )
+    b.output("y", y, (None, 2))
+    return b.image()
+
+
+@pytest.mark.parametrize("format", [TENSOR, F16])
+@pytest.mark.parametrize(
+    ("node", "reason"),
+    [
+        (helper.make_node("ReduceSum", ["a"], ["y"], keepdims=0), r"has shape [], not [3, 2]"),
+        (helper.make_node("Concat", ["a", "a"], ["y"], axis=0), "has shape [6, 2], not [3, 2]"),
+        (helper.make_node("Concat", ["a", "a"], ["y"], axis=1), "has shape [3, 4], not [3, 2]"),
+        (helper.make_node("SequenceConstruct", ["a"], ["y"]), "is not a tensor"),
+        (
+            helper.make_node("Cast", ["a"], ["y"], to=TensorProto.STRING),
+            "has element type object, not float32",
+        ),
+        (
+            helper.make_node("Cast", ["a"], ["y"], to=TensorProto.INT32),
+            "has element type int32, not float32",
+        ),
+    ],
+)
+def test_a_result_is_what_its_border_says(format: Format, node: Any, reason: str) -> None:
+    image = segment_to(format, node)
+    check(image)
+    with pytest.raises(ProgramError) as error:
+        Executor(image).run({"a": np.ones((3, 2), np.float32)})
+    assert f"host segment: its result `y` {reason}" == str(error.value)
+
+
+@pytest.mark.parametrize("dynamic", [True, False])
+def test_a_shape_may_depend_on_the_data(dynamic: bool) -> None:
+    b = Builder()
+    a, y = b.channel(TENSOR, 0), b.channel(TENSOR, 0)
+    b.input("a", a, (None, 2))
+    b.segment(
+        model(helper.make_node("Concat", ["a", "a"], ["y"], axis=1), output=Y),
+        [b.border("a", a, (None, 2))],
+        [b.border("y", y, (), batch_axis=None)],
+    )
+    b.output("y", y, (), batch_axis=None)
+    b.outputs[0] = b.outputs[0].model_copy(update={"dynamic": dynamic})
+    check(b.image())
+    run = functools.partial(Executor(b.image()).run, {"a": np.ones((3, 2), np.float32)})
+    if dynamic:
+        assert run()["y"].shape == (3, 4)
+    else:
+        with pytest.raises(ProgramError, match=r"output `y` has shape \[3, 4\], not \[\]"):
+            run()
 
 
 def test_a_segment_may_not_name_a_file() -> None:

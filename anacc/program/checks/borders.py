@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+import numpy as np
+
 from anacc.program.checks.fault import fault
 from anacc.program.graph import border_elements, instruction_borders
 from anacc.program.image import Image
@@ -13,6 +15,9 @@ from anacc.program.names import shown
 
 # Elements of one tensor of the host; a bound on what a damaged program can allocate.
 MAX_ELEMENTS = 2**40
+
+# Axes of a tensor; one more must be possible in NumPy.
+MAX_RANK = 32
 
 
 def check_borders(image: Image) -> None:
@@ -30,7 +35,7 @@ def check_borders(image: Image) -> None:
     if manifest.batch is not None and manifest.batch < 1:
         raise fault(f"the batch is {manifest.batch}")
     for position, border in enumerate(manifest.borders):
-        reason = _shape(manifest, border) or _tokens(image, border)
+        reason = _shape(manifest, border) or _order(border) or _tokens(image, border)
         if reason is not None:
             raise fault(f"border {position} `{shown(border.name)}`: {reason}")
     for position, segment in enumerate(manifest.segments):
@@ -41,9 +46,11 @@ def check_borders(image: Image) -> None:
     _check_ports(image)
 
 
-def _shape(manifest: Manifest, border: Border) -> str | None:
-    """Only the batch axis may have an open size; the others are permuted."""
+def _shape(manifest: Manifest, border: Border | Port) -> str | None:
+    """Only the batch axis may have an open size, and it has that of the batch."""
     rank, axis = len(border.shape), border.batch_axis
+    if rank > MAX_RANK:
+        return f"there are {rank} axes, more than {MAX_RANK}"
     if axis is not None and not 0 <= axis < rank:
         return f"batch axis {axis} does not exist in {rank} axes"
     for position, size in enumerate(border.shape):
@@ -53,9 +60,18 @@ def _shape(manifest: Manifest, border: Border) -> str | None:
             return f"axis {position} has the size {size}"
     if axis is not None and border.shape[axis] != manifest.batch:
         return f"the batch is {border.shape[axis]} here but {manifest.batch} in the manifest"
+    return None
+
+
+def _order(border: Border) -> str | None:
+    """The axes without the batch are permuted, and the scale is a positive binary32 number."""
     if border_elements(border) > MAX_ELEMENTS:
         return f"a sample has more than {MAX_ELEMENTS} elements"
-    rest = rank - (axis is not None)
+    with np.errstate(over="ignore"):
+        scale = np.float32(border.scale)
+    if not (scale > 0 and np.isfinite(scale)):
+        return f"the scale {border.scale} is no positive number of binary32"
+    rest = len(border.shape) - (border.batch_axis is not None)
     if sorted(border.permutation) != list(range(rest)):
         return f"{list(border.permutation)} is no permutation of {rest} axes"
     return None
@@ -103,19 +119,26 @@ def _check_ports(image: Image) -> None:
     """Model inputs and outputs cross borders of their type and shape, each output one border."""
     manifest = image.manifest
     inputs, outputs = _by_name("input", manifest.inputs), _by_name("output", manifest.outputs)
+    for port in manifest.inputs:
+        if port.dynamic:
+            raise fault(f"model input `{shown(port.name)}`: its shape cannot depend on the data")
+    for port in (*manifest.inputs, *manifest.outputs):
+        reason = _shape(manifest, port)
+        if reason is not None:
+            raise fault(f"model input or output `{shown(port.name)}`: {reason}")
     missing = set(outputs)
     for instr in _host_instructions(image):
         if instr.op == "segment":
             continue
         ((_, number),) = instruction_borders(instr, manifest)
         border = manifest.borders[number]
-        port = (inputs if instr.op == "input" else outputs).get(border.name)
-        if port is None:
+        found = (inputs if instr.op == "input" else outputs).get(border.name)
+        if found is None:
             raise fault(f"border {number} `{shown(border.name)}` names no model {instr.op}")
         if (border.dtype, border.shape, border.batch_axis) != (
-            port.dtype,
-            port.shape,
-            port.batch_axis,
+            found.dtype,
+            found.shape,
+            found.batch_axis,
         ):
             raise fault(f"border {number} `{shown(border.name)}`: type or shape is not the model's")
         if instr.op == "output":

@@ -4,7 +4,7 @@ Then a buffer element is a value with one definition, like a token: all iteratio
 run at once, and the order of streams cannot matter.  A load may stand before the store whose
 element it reads only where all stores can be executed before all loads: no store uses what a load
 gave, and the stream does not wait for its own output.  Patterns are compared as affine functions,
-in time that does not depend on loop counts.
+in time that does not depend on loop counts and is bounded for a whole program.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from anacc.program.checks.fault import place_fault
-from anacc.program.checks.ranges import Term, can_equal, is_injective, span, terms
+from anacc.program.checks.ranges import Budget, Term, can_equal, is_injective, span, terms
 from anacc.program.graph import cycles
 from anacc.program.image import Image
 from anacc.program.isa import TABLE, Role
-from anacc.program.model import Access, Loop, Slice, Stream
+from anacc.program.model import Access, Loop, Slice, Stream, instructions
 from anacc.program.walk import Path, Place, walk
 
 
@@ -36,6 +36,12 @@ def check_buffers(image: Image) -> None:
     Raises:
         ProgramError: an element is, or may be, stored twice or loaded too early.
     """
+    accesses = sum(
+        instr.op in ("load", "store")
+        for stream in image.code.streams
+        for instr in instructions(stream.body)
+    )
+    budget = Budget(accesses)
     cyclic = {member for group in cycles(image.code, image.manifest) for member in group}
     for position, stream in enumerate(image.code.streams):
         stores_first = position not in cyclic and not _stores_loads(stream)
@@ -46,7 +52,7 @@ def check_buffers(image: Image) -> None:
                     position, stream, store.place, "may store an element of the buffer twice"
                 )
         for left, right in _meeting(stores):
-            if _can_meet(left, right):
+            if _can_meet(left, right, budget):
                 raise place_fault(
                     position,
                     stream,
@@ -57,7 +63,7 @@ def check_buffers(image: Image) -> None:
             for store in stores:
                 if _apart(load, store):
                     continue
-                if _is_early(load, store, stores_first):
+                if _is_early(load, store, stores_first, budget):
                     raise place_fault(
                         position,
                         stream,
@@ -93,10 +99,10 @@ def _meeting(uses: list[_Use]) -> list[tuple[_Use, _Use]]:
     return pairs
 
 
-def _can_meet(left: _Use, right: _Use) -> bool:
+def _can_meet(left: _Use, right: _Use, budget: Budget) -> bool:
     """Whether two accesses, each in any iteration, touch a common element."""
     difference = right.access.base - left.access.base
-    return can_equal(difference, [*_terms(left, 1), *_terms(right, -1)])
+    return can_equal(difference, [*_terms(left, 1), *_terms(right, -1)], budget)
 
 
 def _stores_loads(stream: Stream) -> bool:
@@ -116,7 +122,7 @@ def _stores_loads(stream: Stream) -> bool:
             return False
 
 
-def _is_early(load: _Use, store: _Use, stores_first: bool) -> bool:
+def _is_early(load: _Use, store: _Use, stores_first: bool, budget: Budget) -> bool:
     """Whether a load may come before a store of an element that it reads.
 
     Text order decides, unless all stores can be executed first.  In a sequential loop around both
@@ -124,7 +130,7 @@ def _is_early(load: _Use, store: _Use, stores_first: bool) -> bool:
     for all its iterations.
     """
     if load.place.path < store.place.path:
-        return not stores_first and _can_meet(load, store)
+        return not stores_first and _can_meet(load, store, budget)
     for level, loop in _shared_loops(load.place, store.place):
         # The store's index is the load's plus 1 to count - 1; both range freely apart from that.
         if loop.sequential and loop.count > 1:
@@ -134,7 +140,8 @@ def _is_early(load: _Use, store: _Use, stores_first: bool) -> bool:
                 (-late, 0, loop.count - 2),
             ]
             rest = [*_terms(load, 1, level), *_terms(store, -1, level)]
-            if can_equal(store.access.base + late - load.access.base, [*shifted, *rest]):
+            difference = store.access.base + late - load.access.base
+            if can_equal(difference, [*shifted, *rest], budget):
                 return True
     return False
 

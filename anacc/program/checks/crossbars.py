@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from anacc.program.checks.fault import place_fault
 from anacc.program.isa import TABLE
-from anacc.program.model import Code, Operand, Slice, Stream, Unit
-from anacc.program.walk import Path, Place, walk
+from anacc.program.model import Code, Operand, Slice, Stream, Unit, UnitKind
+from anacc.program.walk import Place, walk
 from anacc.targets import Target
 
 
@@ -20,13 +22,9 @@ class _Block:
     column: int
     column_end: int
 
-    def meets(self, other: _Block) -> bool:
-        return (
-            self.row < other.row_end
-            and other.row < self.row_end
-            and self.column < other.column_end
-            and other.column < self.column_end
-        )
+    @property
+    def cells(self) -> tuple[slice, slice]:
+        return slice(self.row, self.row_end), slice(self.column, self.column_end)
 
     def holds(self, other: _Block) -> bool:
         return (
@@ -44,52 +42,75 @@ def check_crossbars(code: Code, target: Target) -> None:
     Raises:
         ProgramError: a block or an MVM breaks this.
     """
-    rows, columns = target.crossbar.rows.value, target.crossbar.columns.value
-    installed: dict[Unit, list[_Block]] = {}
+    shape = target.crossbar.rows.value, target.crossbar.columns.value
+    users: dict[Unit, list[int]] = {}
     for position, stream in enumerate(code.streams):
-        own: list[tuple[Path, _Block]] = []
+        if stream.unit.kind == UnitKind.CORE.value:
+            users.setdefault(stream.unit, []).append(position)
+    for positions in users.values():
+        crossbar = _Crossbar(shape)
+        for position in positions:
+            crossbar.check(code, position)
+
+
+class _Crossbar:
+    """One crossbar while its streams are checked, one after another.
+
+    `owner` holds for each cell the number of the block that covers it, or -1, so that the time does
+    not depend on how many blocks there are.
+    """
+
+    def __init__(self, shape: tuple[int, int]) -> None:
+        self.owner = np.full(shape, -1, np.int32)
+        self.blocks: list[tuple[int, _Block]] = []  # with the position of the stream
+
+    def check(self, code: Code, position: int) -> None:
+        """Check a stream, and install its blocks."""
+        stream = code.streams[position]
         for place in walk(stream.body):
+            reason = None
             if place.instr.op == "program":
                 block = _program_block(code, place)
-                reason = _misplaced(block, place, installed.get(stream.unit, []), rows, columns)
-                installed.setdefault(stream.unit, []).append(block)
-                own.append((place.path, block))
+                reason = self._misplaced(block, place)
+                if reason is None:
+                    self.owner[block.cells] = len(self.blocks)
+                    self.blocks.append((position, block))
             elif place.instr.op == "mvm":
-                reason = _unprogrammed(stream, place, own)
-            else:
-                continue
+                reason = self._unprogrammed(position, stream, place)
             if reason is not None:
                 raise place_fault(position, stream, place, reason)
 
-
-def _misplaced(
-    block: _Block, place: Place, others: list[_Block], rows: int, columns: int
-) -> str | None:
-    if place.loops:
-        return "stands inside a loop, but a crossbar is programmed once"
-    if block.row_end > rows or block.column_end > columns:
-        return (
-            f"ends at row {block.row_end}, column {block.column_end} of a crossbar of {rows} rows "
-            f"and {columns} columns"
-        )
-    if any(block.meets(other) for other in others):
-        return "overlaps another block of the same crossbar"
-    return None
-
-
-def _unprogrammed(stream: Stream, place: Place, own: list[tuple[Path, _Block]]) -> str | None:
-    operands = _named(place)
-    source, destination = operands["src"], operands["dst"]
-    if not (isinstance(source, Slice) and isinstance(destination, Slice)):
-        return None  # refused when operands were checked
-    row, column = _integers(operands, "row", "column")
-    used = _Block(row, row + source.length, column, column + destination.length)
-    if any(block.holds(used) for path, block in own if path < place.path):
+    def _misplaced(self, block: _Block, place: Place) -> str | None:
+        rows, columns = self.owner.shape
+        if place.loops:
+            return "stands inside a loop, but a crossbar is programmed once"
+        if block.row_end > rows or block.column_end > columns:
+            return (
+                f"ends at row {block.row_end}, column {block.column_end} of a crossbar of {rows} "
+                f"rows and {columns} columns"
+            )
+        if (self.owner[block.cells] >= 0).any():
+            return "overlaps another block of the same crossbar"
         return None
-    return (
-        f"uses rows {used.row}:{used.row_end} and columns {used.column}:{used.column_end} of "
-        f"{stream.unit}, which no block that this stream has programmed before holds"
-    )
+
+    def _unprogrammed(self, position: int, stream: Stream, place: Place) -> str | None:
+        """Blocks are installed at top level: those that stand before are installed before."""
+        operands = _named(place)
+        source, destination = operands["src"], operands["dst"]
+        if not (isinstance(source, Slice) and isinstance(destination, Slice)):
+            return None  # refused when operands were checked
+        row, column = _integers(operands, "row", "column")
+        used = _Block(row, row + source.length, column, column + destination.length)
+        if row < self.owner.shape[0] and column < self.owner.shape[1]:
+            number = int(self.owner[row, column])
+            if number >= 0:
+                owner, block = self.blocks[number]
+                if owner == position and block.holds(used):
+                    return None
+        return (
+            f"uses rows {used.row}:{used.row_end} and columns {used.column}:{used.column_end} of "
+            f"{stream.unit}, which no block that this stream has programmed before holds"
+        )
 
 
 def _program_block(code: Code, place: Place) -> _Block:

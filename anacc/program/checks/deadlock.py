@@ -8,12 +8,14 @@ appends.  Then what can block is the same in each iteration, shifted, and it suf
 streams token by token for a few iterations.  How many: a shortest circle of waits enters each
 stream once, for events of one stream are ordered; entering it through a channel leads back by at
 most one iteration and one for each token that the stream takes before its loop.  So a circle spans
-at most as many iterations as there are streams and accesses before loops; three more are run.
+at most as many iterations as there are streams and accesses before loops; three more are run, or
+fewer where two iterations in a row end in the same state.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from anacc.program.checks.fault import place_fault, stream_fault
@@ -23,8 +25,8 @@ from anacc.program.model import Instr, Loop, Stream
 from anacc.program.tokens import Access, totals
 from anacc.program.walk import walk
 
-# Accesses that are run; a recurrent layer needs some hundred.
-MAX_STEPS = 10**7
+# Accesses that are run, about a second; a recurrent layer needs two iterations of its streams.
+MAX_STEPS = 10**6
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def check_deadlock(image: Image) -> None:
             inner.update(graph.edges[source, sink]["channels"])
         outlines = {member: _outline(member, streams[member], inner) for member in members}
         _check_rates(streams, outlines, inner)
-        _run(streams, outlines, inner)
+        _run(streams, outlines)
 
 
 def _outline(position: int, stream: Stream, inner: set[int]) -> _Outline:
@@ -124,40 +126,94 @@ def _all(outline: _Outline) -> tuple[Access, ...]:
     return outline.before + outline.iteration + outline.after
 
 
-def _run(streams: tuple[Stream, ...], outlines: dict[int, _Outline], inner: set[int]) -> None:
-    """Run the streams of a cycle token by token; a token is never taken out, each reader counts
+class _TooLong(Exception):
+    """More than `MAX_STEPS` accesses were run."""
+
+
+class _Cycle:
+    """Runs the streams of a cycle token by token; a token is never taken out, each reader counts
     its own."""
-    repeats = sum(len(outline.before) for outline in outlines.values()) + len(outlines) + 3
-    if repeats * sum(len(outline.iteration) for outline in outlines.values()) > MAX_STEPS:
-        member = min(outlines)
-        reason = "is part of a cycle of streams with too many accesses to analyse"
-        raise stream_fault(member, streams[member], reason)
-    scripts = {
-        member: outline.before
-        + outline.iteration * min(outline.count or 0, repeats)
-        + outline.after
-        for member, outline in outlines.items()
-    }
-    at = dict.fromkeys(scripts, 0)
-    sent: Counter[int] = Counter()
-    taken: Counter[tuple[int, int]] = Counter()  # of each stream and channel
-    waiting: dict[int, list[int]] = {channel: [] for channel in inner}
-    ready = list(scripts)
-    while ready:
-        member = ready.pop()
-        for kind, channel in scripts[member][at[member] :]:
-            if kind == "send":
-                sent[channel] += 1
-                ready += waiting[channel]
-                waiting[channel] = []
-            elif taken[member, channel] == sent[channel]:
-                waiting[channel].append(member)
+
+    def __init__(self, outlines: dict[int, _Outline]) -> None:
+        self.running = {member: self._stream(member, each) for member, each in outlines.items()}
+        self.sent: Counter[int] = Counter()
+        self.taken: Counter[tuple[int, int]] = Counter()  # of each stream and channel
+        self.waiting: dict[int, list[int]] = {}  # by channel
+        self.ready: list[int] = []
+        self.steps = 0
+        self.iterations, self.after = 0, False
+
+    def advance(self, iterations: int, after: bool = False) -> None:
+        """Run each stream until it waits or has done `iterations`, counted from its first, and with
+        `after` what comes after its loop.
+
+        Raises:
+            _TooLong: this takes too many steps.
+        """
+        self.iterations, self.after = iterations, after
+        self.waiting, self.ready = {}, list(self.running)
+        while self.ready:
+            member = self.ready.pop()
+            channel = next(self.running[member], None)
+            if channel is not None:
+                self.waiting.setdefault(channel, []).append(member)
+
+    def _stream(self, member: int, outline: _Outline) -> Iterator[int | None]:
+        """Run a stream; yields a channel each time that it waits, None where it may not go on."""
+        yield from self._touch(member, outline.before)
+        done = 0
+        while True:
+            if outline.iteration and done < self.iterations:
+                yield from self._touch(member, outline.iteration)
+                done += 1
+            elif self.after:
                 break
             else:
-                taken[member, channel] += 1
-            at[member] += 1
-    for channel in sorted(inner):
-        if waiting[channel]:
-            member = waiting[channel][0]
-            reason = f"waits for ever for a token of channel {channel}: deadlock"
-            raise stream_fault(member, streams[member], reason)
+                yield None
+        yield from self._touch(member, outline.after)
+
+    def _touch(self, member: int, accesses: tuple[Access, ...]) -> Iterator[int]:
+        for kind, channel in accesses:
+            self.steps += 1
+            if self.steps > MAX_STEPS:
+                raise _TooLong
+            if kind == "send":
+                self.sent[channel] += 1
+                self.ready += self.waiting.pop(channel, ())
+            else:
+                while self.taken[member, channel] == self.sent[channel]:
+                    yield channel
+                self.taken[member, channel] += 1
+
+
+def _run(streams: tuple[Stream, ...], outlines: dict[int, _Outline]) -> None:
+    """Run the streams of a cycle for as many iterations as a deadlock could take to show.
+
+    Once all streams can end an iteration, and then the next one, the channels hold as many tokens
+    after it as before, and so it goes on to the last.
+    """
+    try:
+        waiting = _waits(outlines)
+    except _TooLong:
+        member = min(outlines)
+        reason = "is part of a cycle of streams with too many accesses to analyse"
+        raise stream_fault(member, streams[member], reason) from None
+    for channel in sorted(waiting):
+        member = waiting[channel][0]
+        reason = f"waits for ever for a token of channel {channel}: deadlock"
+        raise stream_fault(member, streams[member], reason)
+
+
+def _waits(outlines: dict[int, _Outline]) -> dict[int, list[int]]:
+    """The streams that wait for ever, by the channel that they wait for."""
+    cycle = _Cycle(outlines)
+    repeats = sum(len(outline.before) for outline in outlines.values()) + len(outlines) + 3
+    count = max(outline.count or 0 for outline in outlines.values())
+    ended = False
+    for iterations in range(min(count, repeats) + 1):
+        cycle.advance(iterations)
+        if ended and not cycle.waiting:
+            break
+        ended = not cycle.waiting
+    cycle.advance(iterations, after=True)
+    return cycle.waiting

@@ -17,8 +17,10 @@ from anacc.targets import Target
 MAX_VECTOR = 2**24
 MAX_BUFFER = 2**31 - 1
 
-# Executions of one instruction per sample.
+# Executions of one instruction per sample, and those of all instructions that cannot run at once,
+# because they stand in sequential loops.  At some microseconds each, the latter take minutes.
 MAX_ITERATIONS = 2**40
+MAX_SEQUENTIAL = 2**26
 
 # |q| < 2**31 times a multiplier below 2**30, plus half a step, stays inside int64, also with the 6
 # more bits of fine conductances (anacc.targets.adc); a count has 12 bits so that its product with
@@ -44,6 +46,8 @@ def check_declarations(image: Image, target: Target) -> None:
         _check_unit(position, stream, target)
         _check_memory(position, stream)
         _check_loops(position, stream, stream.body, 1, 0)
+    if sum(_sequential_steps(stream.body) for stream in code.streams) > MAX_SEQUENTIAL:
+        raise fault(f"sequential loops execute more than {MAX_SEQUENTIAL} instructions a sample")
 
 
 def _check_pools(image: Image) -> None:
@@ -176,12 +180,24 @@ def _check_loops(
             raise stream_fault(position, stream, "a host stream cannot hold a loop")
         if node.count < 1:
             raise stream_fault(position, stream, f"a loop has count {node.count}, less than one")
+        if not node.body:
+            raise stream_fault(position, stream, "a loop is empty")
         inner = iterations * node.count
         if inner > MAX_ITERATIONS:
             raise stream_fault(
                 position, stream, f"nested loops make more than {MAX_ITERATIONS} iterations"
             )
         _check_loops(position, stream, node.body, inner, depth + 1)
+
+
+def _sequential_steps(body: tuple[Node, ...]) -> int:
+    """Instructions that run one after another, those of a parallel loop counted once."""
+    return sum(
+        _sequential_steps(node.body) * (node.count if node.sequential else 1)
+        if isinstance(node, Loop)
+        else 1
+        for node in body
+    )
 
 
 def _is_binary16(value: float) -> bool:

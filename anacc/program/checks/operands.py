@@ -18,6 +18,9 @@ from anacc.program.wire import binary16
 _FOLDING = ("maximum", "sum")
 _FREE = ("mvm",)
 
+# Dimensions of an access: with the batch and the loops they are axes of one NumPy array.
+MAX_DIMENSIONS = 16
+
 
 def check_operands(image: Image) -> None:
     """Each instruction exists, runs on its stream's unit, and has operands that fit.
@@ -104,6 +107,8 @@ def _access(stream: Stream, place: Place, operand: Access) -> str | None:
         return "needs a buffer, and the stream has none"
     if len(operand.strides) != len(place.loops):
         return f"has {len(operand.strides)} strides inside {len(place.loops)} loops"
+    if len(operand.dims) > MAX_DIMENSIONS:
+        return f"has {len(operand.dims)} dimensions, more than {MAX_DIMENSIONS}"
     if any(count < 1 for count, _ in operand.dims):
         return "has a dimension without elements"
     first, last = span(operand, place.loops)

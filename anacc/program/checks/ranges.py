@@ -16,6 +16,23 @@ Term = tuple[int, int, int]  # stride, smallest and largest value of its index
 # Steps of one search for a common address.  Address patterns of compiled programs need a few; a
 # pattern that needs more is refused as if it had one.
 _MAX_STEPS = 10_000
+# Steps of all searches of a program: so many, and for each of its accesses.
+_ALL_STEPS, _STEPS_PER_ACCESS = 1_000_000, 2_000
+# What it costs to begin a search, in steps.
+_BEGIN = 20
+
+
+class Budget:
+    """The steps that are left to the searches of one program with so many accesses: a second of
+    time and two milliseconds for each."""
+
+    def __init__(self, accesses: int) -> None:
+        self.left = _ALL_STEPS + _STEPS_PER_ACCESS * accesses
+
+    def take(self, steps: int) -> bool:
+        """Use up steps; whether there were so many."""
+        self.left -= steps
+        return self.left >= 0
 
 
 def terms(access: Access, loops: Sequence[Loop]) -> list[Term]:
@@ -57,12 +74,14 @@ def is_injective(items: Sequence[Term]) -> bool:
     return True
 
 
-def can_equal(target: int, items: Sequence[Term]) -> bool:
+def can_equal(target: int, items: Sequence[Term], budget: Budget) -> bool:
     """Whether a sum of terms can be `target`; may say yes where the search takes too long.
 
     Terms are fixed one after another, largest stride first.  Those that remain must still reach
     the rest, and their common divisor must divide it.
     """
+    if not budget.take(_BEGIN):
+        return True
     merged: dict[int, tuple[int, int]] = {}
     for stride, low, high in items:
         if stride < 0:
@@ -88,8 +107,9 @@ def can_equal(target: int, items: Sequence[Term]) -> bool:
         low, high = reaches[position + 1]
         first = max(first, -((high - rest) // stride))
         last = min(last, (rest - low) // stride)
-        steps += max(0, last - first + 1)
-        if steps > _MAX_STEPS:
+        wide = max(0, last - first + 1)
+        steps += wide
+        if steps > _MAX_STEPS or not budget.take(wide):
             return True
         open_states += [(position + 1, rest - stride * index) for index in range(first, last + 1)]
     return False

@@ -10,7 +10,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// The results are defined bit for bit, so float expressions must be evaluated in float.
+// The results are defined bit for bit: nothing may be reordered, contracted or flushed to zero.
+#ifdef __FAST_MATH__
+#error "the kernel cannot be compiled with -ffast-math"
+#endif
+
+// For the same reason float expressions must be evaluated in float.
 #if FLT_EVAL_METHOD != 0
 #error "this compiler evaluates float expressions in a wider type (FLT_EVAL_METHOD != 0)"
 #endif
@@ -73,6 +78,5 @@ uint16_t float_to_half(float value);
 #ifdef HAVE_AVX2
 int run_avx2(const Layer *layer);
 #endif
-
 
 #endif

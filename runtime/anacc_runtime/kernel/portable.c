@@ -21,20 +21,20 @@ float half_to_float(uint16_t half) {
 uint16_t float_to_half(float value) {
   uint32_t bits;
   memcpy(&bits, &value, sizeof bits);
-  uint16_t sign = bits >> 16 & 0x8000;
+  uint16_t sign = (uint16_t)(bits >> 16 & 0x8000);
   bits &= 0x7fffffff;
   if (bits > 0x7f800000) return sign | 0x7e00;  // not a number
   if (bits >= 0x477fe000) return sign | 0x7bff; // 65504 and above
   if (bits < 0x33000000) return sign;           // below half of the least subnormal
   if (bits >= 0x38800000) {                     // normal: drop 13 bits of the mantissa
     bits += 0xfff + (bits >> 13 & 1);
-    return sign | (bits - 0x38000000) >> 13;
+    return (uint16_t)(sign | (bits - 0x38000000) >> 13);
   }
   uint32_t mantissa = (bits & 0x7fffff) | 0x800000;
   int drop = 126 - (int)(bits >> 23); // so that one unit is 2**-24
   uint32_t half = mantissa >> drop, rest = mantissa & ((1u << drop) - 1), tie = 1u << (drop - 1);
   if (rest > tie || (rest == tie && half & 1)) half++;
-  return sign | half;
+  return (uint16_t)(sign | half);
 }
 
 // Round to binary16, as binary32.
@@ -95,10 +95,11 @@ static void sum_panel(const Layer *layer, const int8_t *x, const int8_t *w, int3
     // 16-bit factors: compilers then find the multiply-and-add instructions of most CPUs.
     int16_t input[GROUP] = {0}, magnitude[GROUP];
     for (int k = 0; k < GROUP && row + k < layer->rows; k++) input[k] = x[row + k];
-    for (int k = 0; k < GROUP; k++) magnitude[k] = input[k] < 0 ? -input[k] : input[k];
+    for (int k = 0; k < GROUP; k++) magnitude[k] = (int16_t)(input[k] < 0 ? -input[k] : input[k]);
     for (int column = 0; column < PANEL; column++) {
       for (int k = 0; k < GROUP; k++) {
-        int16_t weight = w[column * GROUP + k], absolute = weight < 0 ? -weight : weight;
+        int16_t weight = w[column * GROUP + k];
+        int16_t absolute = (int16_t)(weight < 0 ? -weight : weight);
         s_d[column] += input[k] * weight;
         s_m[column] += magnitude[k] * absolute;
       }
@@ -111,7 +112,7 @@ void run_portable(const Layer *layer) {
     const int8_t *x = (const int8_t *)layer->x + position * layer->x_stride;
     for (int panel = 0; panel < panel_count(layer->columns); panel++) {
       int32_t s_d[PANEL], s_m[PANEL];
-      sum_panel(layer, x, layer->weights + panel * panel_bytes(layer->rows), s_d, s_m);
+      sum_panel(layer, x, layer->weights + (size_t)panel * panel_bytes(layer->rows), s_d, s_m);
       for (int k = 0; k < PANEL && panel * PANEL + k < layer->columns; k++) {
         int column = panel * PANEL + k;
         float y = finish(layer, position, column, convert(layer, s_d[k], s_m[k]));
