@@ -6,6 +6,7 @@ Always one thread and no graph optimisation, so that the same model gives the sa
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,52 @@ _INLINE_BYTES = 1024
 _NATIVE = {np.dtype(name) for name in ("f2", "f4", "f8", "?", "i1", "i2", "i4", "i8")}
 _NATIVE |= {np.dtype(name) for name in ("u1", "u2", "u4", "u8")}
 
+_CONDITION = r"(?:[^.]*? was false\. )?"
+_NOISE = [
+    (re.compile(pattern), replacement)
+    for pattern, replacement in (
+        (r"\[ONNXRuntimeError\] : \d+ : \w+ : ", ""),
+        (r"^Load model from .* failed:", ""),
+        (r"^This is an invalid model\. ", ""),
+        (r"^(?:Error: )?In Node, .* , Error ", ""),
+        (r"^.*?while running (\w+) node\. Name:'([^']*)' Status Message: ", r"node `\2` (\1): "),
+        (r"^Node \((.*?)\) Op \((\w+)\) (?:\[\w+\] )?", r"node `\1` (\2): "),
+        (r"node `` \((\w+)\)", r"\1"),
+        # A place in the source: its file, its function, and the condition that did not hold.
+        (
+            r"\S+\.(?:cc|h|hpp|cpp):\d+ (?:[^()]*::[^()]*\([^()]*\)(?: const)? |\w+ )" + _CONDITION,
+            "",
+        ),
+    )
+]
+"""What is taken out of the messages of ONNX Runtime, in this order."""
+
+
+def open_session(model: bytes | str, label: str, shared: Mapping[str, Any] | None = None) -> Any:
+    """An ONNX Runtime session on one thread and without graph optimisation: each node as it is.
+
+    Args:
+        model: the serialised model, or the path of its file.
+        label: what messages call it.
+        shared: arrays (`OrtValue`) that take the part of external initialisers, by name; they must
+            live as long as the session.
+
+    Raises:
+        ModelError: if ONNX Runtime refuses it.
+    """
+    # Failures are raised; the logs, of which there are two, would say them again.
+    ort.set_default_logger_severity(4)
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    if shared:
+        options.add_external_initializers(list(shared), list(shared.values()))
+    try:
+        return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime raises classes of its own below Exception.
+        raise ModelError(f"ONNX Runtime cannot load {label}: {reason_of(error)}") from error
+
 
 class Session:
     """A model that ONNX Runtime has loaded.
@@ -34,10 +81,6 @@ class Session:
     """
 
     def __init__(self, model: ModelProto, constants: Mapping[str, Array]) -> None:
-        options = ort.SessionOptions()
-        options.log_severity_level = 4
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         complete = ModelProto()
         complete.CopyFrom(model)
         shared: dict[str, Any] = {}
@@ -51,15 +94,8 @@ class Session:
             # The place is never read: the array below takes its part.
             tensor.external_data.add(key="location", value="shared")
             shared[name] = ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array))
-        if shared:
-            options.add_external_initializers(list(shared), list(shared.values()))
         self._shared = shared
-        try:
-            self._session = ort.InferenceSession(
-                complete.SerializeToString(), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # ONNX Runtime raises classes of its own below Exception.
-            raise ModelError(f"ONNX Runtime cannot load the model: {reason_of(error)}") from error
+        self._session = open_session(complete.SerializeToString(), "the model", shared)
 
     def run(self, feed: Mapping[str, Array]) -> list[Any]:
         """All outputs for a feed.
@@ -86,9 +122,11 @@ class Session:
 
 
 def reason_of(error: Exception) -> str:
-    """The first line of what ONNX Runtime says, without its codes."""
-    text = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return text.rsplit(" : ", 1)[-1].strip().rstrip(".")[:300]
+    """The first sentence of what ONNX Runtime says, without its codes and places in its source."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    for pattern, replacement in _NOISE:
+        text = pattern.sub(replacement, text)
+    return text.split(". ")[0].strip().rstrip(".")[:300]
 
 
 def evaluate(

@@ -94,15 +94,15 @@ def _mapped(tensor: TensorProto, name: str, folder: Path | None) -> Array:
     return np.asarray(flat).reshape(tuple(tensor.dims))
 
 
-def embed(graph: onnx.GraphProto, folder: Path | None) -> None:
-    """Put the external tensors of attributes and inner graphs into the graph itself.
+def embed(holder: onnx.GraphProto | onnx.FunctionProto, folder: Path | None) -> None:
+    """Put the external tensors of attributes and inner graphs into the graph or function itself.
 
     Those of the outermost graph's initialisers are not touched.
 
     Raises:
         ModelError: as `array_of` does.
     """
-    for node in graph.node:
+    for node in holder.node:
         for attribute in node.attribute:
             for tensor in (attribute.t, *attribute.tensors):
                 _embed_tensor(tensor, folder)

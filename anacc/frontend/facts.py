@@ -1,14 +1,14 @@
 """What is known of each tensor for every size of the batch.
 
-Shape inference runs at two sizes.  An axis that follows the size is the batch; a tensor whose
-shape follows it in another way (k times the batch, the batch on two axes) has no shape here, and
-so belongs to the host.  Values that are the same at both sizes are constants; a value that
-repeats one sample along the batch (a state of zeros) is known by that sample.
+Shape inference runs at several sizes.  An axis that follows the size is the batch; a tensor whose
+shape follows it in another way (k times the batch, at most k, the batch on two axes) has no shape
+here, and so belongs to the host.  Values that are the same at all sizes are constants; a value
+that repeats one sample along the batch (a state of zeros) is known by that sample.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,7 +19,12 @@ from anacc.frontend.inference import Known, infer, known_array, known_input
 from anacc.ir import BATCH, TensorType
 from anacc.ir.module import Dim
 
-_FREE_SIZES = (2, 3)
+_FREE_SIZES = (2, 3, 1, 1031)
+"""One is where broadcasting and squeezing differ; a large prime is above the bounds (`Min` with a
+number, a slice that ends) and apart from the other axes that models have."""
+_LARGE_VALUE = 1 << 22
+"""Bytes of the largest value that is computed at sizes above those of `_SMALL`."""
+_SMALL = 3
 
 
 @dataclass(frozen=True)
@@ -69,17 +74,19 @@ def gather_facts(
         DoesNotFit: if the model cannot run at another size of the batch.
     """
     if not any(BATCH in entry.shape for entry in inputs):
-        known = infer(model, constants, _sized(inputs, 0), strict=False)
-        return _combine(known, known, (0, 0))
+        return _combine([infer(model, constants, _sized(inputs, 0), strict=False)], ())
+    # A batch of fixed size need not follow the pattern at any other size than its own; one more
+    # size shows where it is.
     sizes = _FREE_SIZES if fixed is None else (fixed, fixed + 1)
 
     def at(size: int) -> dict[str, Known]:
         def adapt(node: NodeProto, known: Mapping[str, Known]) -> Mapping[str, Known]:
             return known if fixed is None else _without_baked_batch(node, known, fixed, size)
 
-        return infer(model, constants, _sized(inputs, size), strict=True, adapt=adapt)
+        most = _LARGE_VALUE if fixed is None and size > _SMALL else None
+        return infer(model, constants, _sized(inputs, size), strict=True, adapt=adapt, most=most)
 
-    return _combine(at(sizes[0]), at(sizes[1]), sizes)
+    return _combine([at(size) for size in sizes], sizes)
 
 
 def _sized(inputs: list[Input], size: int) -> dict[str, Known]:
@@ -103,49 +110,60 @@ def _without_baked_batch(
     return {**known, node.input[1]: known_array(np.array([size, *target[1:]], target.dtype))}
 
 
-def _combine(
-    first: Mapping[str, Known], second: Mapping[str, Known], sizes: tuple[int, int]
-) -> Facts:
+def _combine(found: Sequence[Mapping[str, Known]], sizes: tuple[int, ...]) -> Facts:
+    """What holds at all sizes; no sizes where the model has no batch."""
     types: dict[str, TensorType] = {}
     values: dict[str, Array] = {}
     samples: dict[str, Array] = {}
     notes: dict[str, str] = {}
-    for name, one in first.items():
-        two = second[name]
-        shape, note = _common_shape(one.shape, two.shape, sizes)
-        types[name] = TensorType(one.dtype, shape)
+    for name, first in found[0].items():
+        each = [known[name] for known in found]
+        shape, note = _common_shape([item.shape for item in each], sizes)
+        types[name] = TensorType(first.dtype, shape)
         if note:
             notes[name] = note
-        if one.value is None or two.value is None or shape is None:
+        if first.value is None or shape is None:
             continue
-        if one.value is two.value or _same(one.value, two.value):
-            values[name] = one.value
-        elif BATCH in shape:
-            sample = np.take(one.value, [0], axis=shape.index(BATCH))
-            if _same_along(one.value, sample) and _same_along(two.value, sample):
+        arrays = [item.value for item in each]
+        if BATCH in shape:
+            sample = np.take(first.value, [0], axis=shape.index(BATCH))
+            if _repeats(arrays, sample, sizes):
                 samples[name] = sample
-    return Facts(types, values, samples, notes, sizes != (0, 0))
+        elif all(array is not None and _same(first.value, array) for array in arrays):
+            values[name] = first.value
+    return Facts(types, values, samples, notes, bool(sizes))
 
 
 def _common_shape(
-    one: tuple[int, ...] | None, two: tuple[int, ...] | None, sizes: tuple[int, int]
+    shapes: Sequence[tuple[int, ...] | None], sizes: tuple[int, ...]
 ) -> tuple[tuple[Dim, ...] | None, str]:
-    if one is None or two is None:
+    known = [shape for shape in shapes if shape is not None]
+    if len(known) < len(shapes):
         return None, "has a shape that depends on the data"
-    if len(one) != len(two):
+    if len({len(shape) for shape in known}) > 1:
         return None, "has a rank that depends on the batch"
-    shape: list[Dim] = []
-    for pair in zip(one, two, strict=True):
-        if pair[0] == pair[1]:
-            shape.append(pair[0])
-        elif pair == sizes and BATCH not in shape:
-            shape.append(BATCH)
+    common: list[Dim] = []
+    for dims in zip(*known, strict=True):
+        if len(set(dims)) == 1:
+            common.append(dims[0])
+        elif dims == sizes and BATCH not in common:
+            common.append(BATCH)
         else:
             return None, "mixes the batch with other axes"
-    return tuple(shape), ""
+    return tuple(common), ""
+
+
+def _repeats(arrays: Sequence[Array | None], sample: Array, sizes: tuple[int, ...]) -> bool:
+    """Whether arrays repeat a sample; where one is too large to be computed, the others judge."""
+    return all(
+        size > _SMALL if array is None else _same_along(array, sample)
+        for array, size in zip(arrays, sizes, strict=True)
+    )
 
 
 def _same(one: Array, two: Array) -> bool:
+    if one is two:
+        return True
     return one.dtype == two.dtype and one.shape == two.shape and one.tobytes() == two.tobytes()
 
 

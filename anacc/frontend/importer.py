@@ -13,7 +13,7 @@ import numpy as np
 from onnx import ModelProto, NodeProto, helper
 
 import anacc.frontend.operators  # noqa: F401  (fills the table of importers)
-from anacc.errors import CompileError
+from anacc.errors import CompileError, ModelError
 from anacc.frontend.batch import (
     Hypothesis,
     NotBatch,
@@ -25,8 +25,8 @@ from anacc.frontend.batch import (
     sizes_in,
 )
 from anacc.frontend.external import Array
-from anacc.frontend.facts import Facts, gather_facts
-from anacc.frontend.inference import DoesNotFit, Known, fold_constants
+from anacc.frontend.facts import Facts, Input, gather_facts
+from anacc.frontend.inference import DoesNotFit, Known, fold_constants, known_input, misfit
 from anacc.frontend.node import Node, Scope, Unsupported
 from anacc.frontend.ordering import reads
 from anacc.frontend.reading import Original, read
@@ -78,10 +78,28 @@ def import_model(
                 return module
             fixed.append(module)
     except CompileError as error:
+        _check_fit(original.model, constants, inputs)
         why = f": {reasons[0]}" if reasons else ""
         raise CompileError(error.message + why, error.hint) from None
     # A first axis of fixed size may be a batch or not: what suits the chip better decides.
     return min(fixed, key=_host_nodes)
+
+
+def _check_fit(model: ModelProto, constants: Mapping[str, Known], inputs: list[Input]) -> None:
+    """Blame a node that no sizes of the symbols would fit, rather than a lack of sizes.
+
+    Raises:
+        ModelError: there is one.
+    """
+    open_inputs = {
+        entry.name: known_input(
+            entry.element, [dim if isinstance(dim, int) else None for dim in entry.shape]
+        )
+        for entry in inputs
+    }
+    reason = misfit(model, constants, open_inputs)
+    if reason is not None:
+        raise ModelError(reason) from None
 
 
 def _host_nodes(module: Module) -> int:

@@ -7,13 +7,15 @@ A node whose inputs all have values is evaluated: so constants fold, and so does
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import onnx
-from onnx import ModelProto, NodeProto, TypeProto, helper, numpy_helper, shape_inference
+from onnx import ModelProto, NodeProto, TypeProto, checker, helper, numpy_helper, shape_inference
 
+from anacc.errors import ModelError
 from anacc.frontend.evaluation import Session, evaluate, size_of
 from anacc.frontend.external import Array
 from anacc.frontend.ordering import reads
@@ -71,8 +73,8 @@ def known_array(array: Array) -> Known:
     return Known(helper.make_tensor_type_proto(code, list(array.shape)), array)
 
 
-def known_input(element: int, shape: tuple[int, ...]) -> Known:
-    """An input, of which only the type is known."""
+def known_input(element: int, shape: Sequence[int | None]) -> Known:
+    """An input, of which only the type is known; None is an open dimension."""
     return Known(helper.make_tensor_type_proto(element, list(shape)))
 
 
@@ -94,6 +96,7 @@ def infer(
     *,
     strict: bool,
     adapt: Callable[[NodeProto, Mapping[str, Known]], Mapping[str, Known]] | None = None,
+    most: int | None = None,
 ) -> dict[str, Known]:
     """What is known of every tensor of the graph.
 
@@ -103,10 +106,12 @@ def infer(
         inputs: the inputs of the graph by name, with full shapes.
         strict: whether a node that does not fit its inputs is an error.
         adapt: changes what is known of the inputs of a node, for this node alone.
+        most: bytes above which the outputs of a node are not computed; None: only by growth.
 
     Raises:
         DoesNotFit: if `strict` and a node does not fit its inputs.
-        ModelError: if ONNX Runtime is asked for types and refuses the model.
+        ModelError: if a node has no such operator for the types of its inputs, or ONNX Runtime is
+            asked for types and refuses the model.
     """
     known = {**constants, **inputs}
     told: dict[str, TypeProto] | None = None
@@ -114,7 +119,7 @@ def infer(
         if all(name in known for name in node.output if name):
             continue
         seen = adapt(node, known) if adapt else known
-        results = _step(model, node, seen, strict=strict)
+        results = _step(model, node, seen, strict=strict, most=most)
         for name in node.output:
             if not name:
                 continue
@@ -128,12 +133,40 @@ def infer(
     return known
 
 
+def misfit(
+    model: ModelProto, constants: Mapping[str, Known], inputs: Mapping[str, Known]
+) -> str | None:
+    """Why a node does not fit its inputs, whatever sizes their open dimensions get.
+
+    Args:
+        model: nodes in topological order, without initialisers.
+        constants: as `fold_constants` gives them.
+        inputs: the inputs of the graph by name, whose shapes may have open dimensions.
+
+    Returns:
+        a sentence, None if each node may fit.
+
+    Raises:
+        ModelError: as `infer`.
+    """
+    try:
+        infer(model, constants, inputs, strict=True)
+    except DoesNotFit as refusal:
+        return str(refusal)
+    return None
+
+
 def _has_rank(kind: TypeProto) -> bool:
     return bool(kind.tensor_type.elem_type) and kind.tensor_type.HasField("shape")
 
 
 def _step(
-    model: ModelProto, node: NodeProto, known: Mapping[str, Known], *, strict: bool
+    model: ModelProto,
+    node: NodeProto,
+    known: Mapping[str, Known],
+    *,
+    strict: bool,
+    most: int | None = None,
 ) -> dict[str, Known]:
     """The types of a node's outputs, and their values where those of all inputs are known."""
     types = _types(model, node, known, strict)
@@ -147,6 +180,7 @@ def _step(
     if len(arrays) == len(names) and not inner and node.op_type not in _RANDOM:
         sizes = [size_of(types.get(name, TypeProto())) for name in node.output if name]
         limit = _GROWTH * sum(array.nbytes for array in arrays.values()) + _ALLOWANCE
+        limit = limit if most is None else min(limit, most)
         total = sum(size for size in sizes if size is not None)
         if node.op_type == "Constant" or (None not in sizes and total <= limit):
             results = evaluate(node, arrays, model.opset_import)
@@ -192,12 +226,23 @@ def _types(
         _check_reshape(node, known, types)
         if names and node.output and node.output[0] in types:
             correct_pool(node, known[names[0]].shape, types[node.output[0]])
+    except checker.ValidationError as error:
+        raise ModelError(_type_fault(node, known, error)) from error
     except (shape_inference.InferenceError, RuntimeError, ValueError, DoesNotFit) as error:
         if strict:
             reason = (str(error).splitlines() or ["its inputs do not fit"])[0]
+            reason = reason.removeprefix("[ShapeInferenceError] ")
             raise DoesNotFit(f"node `{node.name}` does not fit its inputs: {reason}") from error
         return {}
     return {name: kind for name, kind in types.items() if name}
+
+
+def _type_fault(node: NodeProto, known: Mapping[str, Known], error: Exception) -> str:
+    """The sentence about a node that has no such operator for the types of its inputs."""
+    types = ", ".join(f"`{name}` {known[name].dtype}" for name in reads(node))
+    reason = (str(error).splitlines() or ["they do not fit"])[0].strip()
+    reason = re.sub(r" typestr: \S+, has unsupported type:", " cannot have type", reason)
+    return f"node `{node.name}` ({node.op_type}) does not take the types of {types}: {reason}"
 
 
 def _check_reshape(

@@ -116,8 +116,15 @@ class Node:
         return known_shape(self.facts.types[self.proto.output[position]])
 
     def value(self, position: int) -> str:
-        """The IR name of an input that is not constant."""
-        return f"%{self.proto.input[position]}"
+        """The IR name of an input.
+
+        Raises:
+            Unsupported: if it is constant, and so no activation.
+        """
+        name = self.proto.input[position]
+        if name in self.facts.values:
+            raise Unsupported(f"it moves or computes activations, but `{name}` is a constant")
+        return f"%{name}"
 
     def output(self, position: int = 0) -> str:
         """The IR name of an output, "" where nothing reads it."""

@@ -8,15 +8,17 @@ apart as arrays.
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import onnx
 from google.protobuf.message import DecodeError, Message
-from onnx import ModelProto, TensorProto, checker, helper, inliner
+from onnx import FunctionProto, GraphProto, ModelProto, TensorProto, checker, helper, inliner
 
 from anacc.errors import ModelError
+from anacc.files import open_regular
 from anacc.frontend.external import Array, array_of, embed, external_file
 from anacc.frontend.ordering import name_nodes, sort_nodes
 
@@ -24,6 +26,8 @@ OLDEST_OPSET = 7
 """Older operator sets broadcast by attributes; no ONNX Runtime that we know runs them."""
 NEWEST_OPSET = 27
 """The newest operator set that ONNX Runtime 1.32 runs."""
+_MAX_BYTES = 2**31 - 1
+"""Protocol buffers hold no more."""
 _STRIP = ("value_info", "quantization_annotation", "metadata_props", "doc_string")
 
 
@@ -66,10 +70,13 @@ def read(model: str | Path | ModelProto) -> Original:
     _check_version(proto, label)
     if proto.graph.sparse_initializer:
         raise ModelError(f"{label} has sparse initialisers, which are not supported")
-    for file in sorted({external_file(t, folder) for t in _external(proto.graph)}):
+    holders: list[GraphProto | FunctionProto] = [proto.graph, *proto.functions]
+    tensors = [tensor for holder in holders for tensor in _external(holder)]
+    for file in sorted({external_file(tensor, folder) for tensor in tensors}):
         with file.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
-    embed(proto.graph, folder)
+    for holder in holders:
+        embed(holder, folder)
     constants = _take_constants(proto, folder)
     # Only a new message gives back the memory of what was taken out of the old one.
     slim = ModelProto()
@@ -88,7 +95,13 @@ def _bytes_of(path: Path) -> bytes:
     if path.is_dir():
         raise ModelError(f"`{path}` is a folder, not an ONNX model")
     try:
-        data = path.read_bytes()
+        with open_regular(path) as stream:
+            if os.fstat(stream.fileno()).st_size > _MAX_BYTES:
+                raise ModelError(
+                    f"`{path}` is larger than 2 GiB, the limit of ONNX files",
+                    "save it with its weights as external data",
+                )
+            data = stream.read()
     except FileNotFoundError:
         raise ModelError(f"`{path}` does not exist") from None
     except (OSError, ValueError) as error:
@@ -137,9 +150,10 @@ def _has_text(message: Message) -> bool:
     return True
 
 
-def _external(graph: onnx.GraphProto) -> list[TensorProto]:
-    found = [t for t in graph.initializer if t.data_location == TensorProto.EXTERNAL]
-    for node in graph.node:
+def _external(holder: GraphProto | FunctionProto) -> list[TensorProto]:
+    initializers = holder.initializer if isinstance(holder, GraphProto) else ()
+    found = [t for t in initializers if t.data_location == TensorProto.EXTERNAL]
+    for node in holder.node:
         for attribute in node.attribute:
             tensors = (attribute.t, *attribute.tensors)
             found += [t for t in tensors if t.data_location == TensorProto.EXTERNAL]

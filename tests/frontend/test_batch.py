@@ -175,6 +175,62 @@ def test_several_times_the_batch_goes_to_the_host() -> None:
     assert module.tensor("%f").shape is None
 
 
+@pytest.mark.parametrize("size", [1, 4, 10])
+@pytest.mark.parametrize("end", [5, 1500, 2**31 - 2])
+def test_a_slice_of_the_batch_that_ends_goes_to_the_host(end: int, size: int) -> None:
+    """It is whole at small sizes, but not at all."""
+    proto = model(
+        "g (float[N,4] x) => (float[M,4] y) { y = Slice (x, s, e, a) }",
+        s=np.array([0]),
+        e=np.array([end]),
+        a=np.array([0]),
+    )
+    check(proto, "host", sizes={"N": size})
+
+
+@pytest.mark.parametrize("end", [2**31 - 1, 2**63 - 1])
+def test_a_slice_of_the_batch_without_end_is_whole(end: int) -> None:
+    proto = model(
+        "g (float[N,4] x) => (float[N,3] y) { y = Slice (x, s, e) }",
+        s=np.array([0, 1]),
+        e=np.array([end, 4]),
+    )
+    check(proto, "slice")
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 9])
+@pytest.mark.parametrize("function", ["Min", "Max"])
+@pytest.mark.parametrize("bound", [2, 3, 512, 1024])
+def test_what_the_batch_bounds_is_no_constant(function: str, bound: int, size: int) -> None:
+    """Equal at some sizes of the batch, not at all."""
+    proto = model(
+        f"""g (float[N,4] x) => (float[N,4] z) {{
+            shape = Shape (x)
+            count = Gather (shape, zero)
+            some = {function} (count, bound)
+            factor = Cast <to=1> (some)
+            y = MatMul (x, w)
+            z = Mul (y, factor)
+        }}""",
+        zero=np.array(0),
+        bound=np.array(bound),
+        w=floats(4, 4),
+    )
+    check(proto, *"host host host host linear host".split(), sizes={"N": size})
+
+
+def test_a_large_state_of_zeros_is_known_by_one_sample() -> None:
+    """At a large batch it is not computed: it would take too much memory."""
+    proto = model(
+        """g (float[N,3,512,512] x) => (float[N,3,512,512] y) {
+            shape = Shape (x)
+            ones = ConstantOfShape <value = float[1] {1.0}> (shape)
+            y = Add (x, ones)
+        }"""
+    )
+    assert [op.kind for op in import_model(proto).ops] == ["affine"]
+
+
 def test_wrong_shapes_are_refused() -> None:
     proto = model("g (float[batch,3,width] x) => (float[batch,3,width] y) { y = Relu (x) }")
     with pytest.raises(UsageError, match="no dimension `widht`") as caught:

@@ -1,6 +1,7 @@
 """Constants fold, within bounds, and are shared rather than copied."""
 
 import numpy as np
+import pytest
 from onnx import helper, numpy_helper
 
 from anacc.frontend import import_model
@@ -75,6 +76,25 @@ def test_outputs_that_are_inputs_or_constants() -> None:
     values = module.source.activations(feed, tuple(value for _, value in module.outputs))
     for name, value in module.outputs:
         np.testing.assert_array_equal(values[value], reference(proto, feed)[name])
+
+
+@pytest.mark.parametrize("inputs", ["", "float[1,3] x"])
+def test_an_output_that_is_a_constant_needs_no_batch(inputs: str) -> None:
+    proto = model(
+        f"g ({inputs}) => (float[2] c) {{ c = Constant <value = float[2] {{1.0, 2.0}}> () }}"
+    )
+    module = check(proto, "host")
+    assert "`c` is a constant" in str(module.ops[0].attributes["reasons"])
+
+
+def test_a_constant_that_grows_too_much_is_expanded_on_the_host() -> None:
+    proto = model(
+        "g (float[1,3] x) => (float[3] z) "
+        "{ y = Expand (c, s)  m = ReduceMean <axes=[0]> (y)  z = Squeeze (m)}",
+        c=floats(1, 3),
+        s=np.array([2000000, 3]),
+    )
+    assert [op.kind for op in import_model(proto).ops][0] == "host"
 
 
 def test_unused_nodes_and_constants_go() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from onnx import NodeProto, helper
@@ -44,7 +46,7 @@ def test_count(
     x: Shape,
     weights: dict[str, tuple[int, ...]],
     y: Shape,
-    attributes: dict[str, int],
+    attributes: dict[str, Any],
     count: int,
 ) -> None:
     node = helper.make_node(operator, ["x", *weights], ["y"], name="node", **attributes)

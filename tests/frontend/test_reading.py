@@ -1,5 +1,6 @@
 """Files that are no model, and models that are damaged or out of order."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,23 @@ def test_files_that_are_no_model(tmp_path: Path) -> None:
         import_model(tmp_path / "missing.onnx")
     with pytest.raises(ModelError, match="is a folder"):
         import_model(str(tmp_path))
+
+
+def test_what_is_no_regular_file_is_not_read(tmp_path: Path) -> None:
+    """A device has no end; a pipe waits for somebody who writes."""
+    os.mkfifo(tmp_path / "pipe.onnx")
+    (tmp_path / "link.onnx").symlink_to("/dev/zero")
+    for path in (Path("/dev/zero"), tmp_path / "pipe.onnx", tmp_path / "link.onnx"):
+        with pytest.raises(ModelError, match="not a regular file"):
+            import_model(path)
+
+
+def test_a_file_above_the_limit_is_not_read(tmp_path: Path) -> None:
+    file = tmp_path / "a.onnx"
+    with file.open("wb") as stream:
+        stream.truncate(2**31)
+    with pytest.raises(ModelError, match="is larger than 2 GiB"):
+        import_model(file)
 
 
 def test_every_truncation_is_one_sentence(tmp_path: Path) -> None:
@@ -118,6 +136,56 @@ def test_local_functions_are_expanded() -> None:
         twice (a) => (b) { b = Add (a, a) }"""
     )
     check(proto, "add")
+
+
+def with_function(folder: Path, location: str, inner: bool) -> Path:
+    """A model whose local function holds an external tensor, in a branch if `inner`."""
+    tensor = TensorProto(name="v", dims=[3], data_type=1, data_location=TensorProto.EXTERNAL)
+    tensor.external_data.add(key="location", value=location)
+    proto = parser.parse_model(
+        """<ir_version: 8, opset_import: ["" : 17, "own" : 1]>
+        g (float[N,3] x, bool c) => (float[N,3] y) { y = own.more (x, c) }
+        <domain: "own", opset_import: ["" : 17]>
+        more (a, c) => (b) { v = Constant <value = float[1] {0.0}> ()  b = Add (a, v) }"""
+    )
+    nodes = proto.functions[0].node
+    if inner:
+        branch = helper.make_graph(
+            [nodes[0]], "branch", [], [helper.make_tensor_value_info("v", 1, None)]
+        )
+        nodes[0].CopyFrom(
+            helper.make_node("If", ["c"], ["v"], then_branch=branch, else_branch=branch)
+        )
+        for attribute in nodes[0].attribute:
+            attribute.g.node[0].attribute[0].t.CopyFrom(tensor)
+    else:
+        nodes[0].attribute[0].t.CopyFrom(tensor)
+    path = folder / "model.onnx"
+    path.write_bytes(proto.SerializeToString())
+    return path
+
+
+@pytest.mark.parametrize("inner", [False, True])
+def test_external_data_of_local_functions(tmp_path: Path, inner: bool) -> None:
+    weights = floats(3)
+    (tmp_path / "w.bin").write_bytes(weights.tobytes())
+    path = with_function(tmp_path, "w.bin", inner)
+    before = read(path).sha256
+    module = import_model(path)
+    if not inner:
+        arrays = module.constants.values()
+        assert any(np.array_equal(array.ravel(), weights) for array in arrays)
+    (tmp_path / "w.bin").write_bytes(floats(3, seed=9).tobytes())
+    assert read(path).sha256 != before
+
+
+@pytest.mark.parametrize("inner", [False, True])
+def test_external_data_of_local_functions_outside_the_folder(tmp_path: Path, inner: bool) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (tmp_path / "w.bin").write_bytes(floats(3).tobytes())
+    with pytest.raises(ModelError, match="outside the folder"):
+        import_model(with_function(folder, "../w.bin", inner))
 
 
 def test_old_models_list_initialisers_as_inputs() -> None:

@@ -8,6 +8,9 @@ from anacc.frontend.node import Node, Unsupported
 from anacc.frontend.registry import imports
 from anacc.ir import BATCH
 
+_EVERYTHING = 2**31 - 1
+"""From here on, exporters mean by the end of a slice that it has none: no batch is so large."""
+
 
 def has_constant_bounds(node: Node) -> bool:
     """its bounds are constants"""
@@ -83,7 +86,7 @@ def import_slice(node: Node) -> None:
         dim = shape[axis % len(shape)]
         if isinstance(dim, int):
             cuts[axis % len(shape)] = range(dim)[slice(start, end, step)]
-        elif (start, step) != (0, 1):
+        elif (start, step) != (0, 1) or end < _EVERYTHING:
             raise Unsupported("it leaves the batch whole")
     _slice(node, cuts)
 
