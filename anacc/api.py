@@ -56,6 +56,8 @@ class Program:
     ) -> dict[str, npt.NDArray[Any]]:
         """Run the program on the simulated chip.
 
+        Several threads may call this at once: a run changes nothing that another one reads.
+
         Args:
             feed: an array for each input, of its element type and shape; any batch size where the
                 model's batch is symbolic.
@@ -131,7 +133,7 @@ def compile(
         calibration: inputs that set the activation scales, one feed or several; None: a seeded
             synthetic set, with a warning, for a first look only.
         read_mode: `4-phase` or `1-phase`; None: the target's default, `4-phase` on hermes.
-        seed: of the synthetic calibration set.
+        seed: of the synthetic calibration set; not negative.
         shapes: sizes of symbolic dimensions other than the batch, by name.
         calibration_method: how a range becomes a scale: `minmax`, `percentile`, `mse`, `entropy`.
         packing: whether layers share crossbars: `auto`, `always` or `never`.
@@ -143,17 +145,19 @@ def compile(
     Raises:
         ModelError: the model cannot be read or is not valid ONNX.
         TargetError: there is no such target, or it states something impossible.
-        FeedError: a calibration feed does not fit the model.
+        FeedError: a calibration feed does not fit the model, or there is none.
+        UsageError: an argument has a wrong type, or a value that is none of those listed; `shapes`
+            names a dimension that the model does not have.
         CompileError: the model does not fit the chip, or a symbolic dimension is unbound.
     """
     from anacc.compiler import compile_image
+    from anacc.feeds import calibration_feeds
 
-    feeds = (calibration,) if isinstance(calibration, Mapping) else calibration
     messages: list[str] = []
     image, _ = compile_image(
         Path(model) if isinstance(model, os.PathLike) else model,
         target=Path(target) if isinstance(target, os.PathLike) else target,
-        calibration=None if feeds is None else map(_arrays, feeds),
+        calibration=None if calibration is None else calibration_feeds(calibration),
         read_mode=read_mode,
         seed=seed,
         shapes=shapes,

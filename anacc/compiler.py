@@ -5,36 +5,43 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 import numpy.typing as npt
+import onnx
 
-from anacc.errors import CompileError
-from anacc.feeds import synthetic_feed
+from anacc.errors import CompileError, FeedError
+from anacc.feeds import feed_name, synthetic_feed
 from anacc.frontend import import_model
 from anacc.frontend.source import Port as SourcePort
+from anacc.frontend.source import SourceModel
+from anacc.ir import Module
+from anacc.options import checked_choice, checked_path, checked_seed, checked_sizes
 from anacc.program.check import check
 from anacc.program.image import Image
 from anacc.program.manifest import Port, TensorType
 from anacc.targets import Target, load_target
+from anacc_backends.decisions import conversion_warnings
 from anacc_backends.emit import Origin, emit
 from anacc_passes.calibrate import Calibrate
 from anacc_passes.fuse import Fuse
-from anacc_passes.infrastructure import Pass, PassTiming, run_pipeline
+from anacc_passes.infrastructure import IMPORT, Pass, PassTiming, run_pipeline
 from anacc_passes.normalise import Normalise
 from anacc_passes.partition import Partition
-from anacc_passes.place import Place
+from anacc_passes.place import PACKINGS, Place
 from anacc_passes.quantise import Quantise
+from anacc_passes.ranges import CODES, METHODS
 from anacc_passes.route import Route
 from anacc_passes.tile import Tile
-
-if TYPE_CHECKING:
-    import onnx
 
 Feed = Mapping[str, npt.NDArray[Any]]
 
 SYNTHETIC_SAMPLES = 16
 """Samples of the synthetic calibration set."""
+
+
+PASSES = (Partition, Normalise, Calibrate, Fuse, Quantise, Tile, Place, Route)
+"""The classes of the passes, in the order of `pipeline`."""
 
 
 def pipeline(
@@ -82,11 +89,12 @@ def compile_image(
     Args:
         model: a path, or the model itself.
         target: a shipped target's name or a target file.
-        calibration: feeds whose values set the activation scales; None: a seeded synthetic set.
+        calibration: feeds whose values set the activation scales, at least one; None: a seeded
+            synthetic set.
         read_mode: `4-phase` or `1-phase`; None: the target's default.
-        seed: of the synthetic calibration set.
+        seed: of the synthetic calibration set; not negative.
         shapes: sizes of symbolic dimensions, by name.
-        calibration_method: see `anacc_passes.calibrate`.
+        calibration_method: see `anacc_passes.ranges`.
         packing: `auto`, `always` or `never`; see `anacc_passes.place`.
         dump_ir: folder for the module after each pass.
         print_ir_after: name of a pass after which the module's text goes to `write`.
@@ -100,31 +108,44 @@ def compile_image(
     Raises:
         AnaccError: a subclass that says what is wrong; see `anacc.compile`.
     """
+    checked_choice("calibration method", calibration_method, METHODS)
+    checked_choice("packing", packing, PACKINGS)
+    if print_ir_after is not None:
+        checked_choice("pass", print_ir_after, (IMPORT, *(each.name for each in PASSES)))
+    seed, sizes = checked_seed(seed), checked_sizes(shapes)
+    checked_path("target", target)
+    if not isinstance(model, onnx.ModelProto):
+        checked_path("model", model)
     chip = load_target(target)
     mode = read_mode or chip.read_modes.default.value
     chip.read_mode(mode)
-    if chip.ldpu.bias.value != "ldpu":
-        raise CompileError(
-            f"target `{chip.chip.name.value}` keeps the bias on the crossbar: not supported",
-            'set `ldpu.bias = "ldpu"` in the target file',
-        )
+    _check_target(chip)
     feeds = list(calibration) if calibration is not None else []
-    module = import_model(model, shapes=shapes, sample=feeds[0] if feeds else None)
+    synthetic = calibration is None
+    if not feeds and not synthetic:
+        raise FeedError(
+            "the calibration data has no feed", "leave it out for a first look on random inputs"
+        )
+    module = _imported(model, sizes, feeds)
     source = module.source
     inputs, outputs = (
         _ports(ports, module.batch) for ports in (source.ports.inputs, source.ports.outputs)
     )
+    _check_feeds(feeds, source, inputs)
     warnings: list[str] = []
-    if not feeds:
+
+    def add_warning(message: str) -> None:
+        warnings.append(message)
+        if warn is not None:
+            warn(message)
+
+    if synthetic:
         samples = module.batch or SYNTHETIC_SAMPLES
         feeds = [synthetic_feed(inputs, samples, seed)]
-        warnings.append(
+        add_warning(
             "activation scales come from synthetic random inputs: give real ones with "
             "--calibration, or accuracy will be poor"
         )
-    for message in warnings:
-        if warn is not None:
-            warn(message)
     passes = pipeline(chip, mode, feeds, calibration_method, packing)
     module, timings = run_pipeline(
         module,
@@ -134,6 +155,8 @@ def compile_image(
         write=write,
         on_pass=on_progress,
     )
+    for message in conversion_warnings(module):
+        add_warning(message)
     origin = Origin(
         model_sha256=source.sha256,
         inputs=inputs,
@@ -142,9 +165,9 @@ def compile_image(
             "read_mode": mode,
             "seed": seed,
             "calibration_method": calibration_method,
-            "calibration": "synthetic" if warnings else "given",
+            "calibration": "synthetic" if synthetic else "given",
             "packing": packing,
-            "shapes": dict(shapes or {}),
+            "shapes": sizes,
         },
         provenance=_versions(),
         warnings=tuple(warnings),
@@ -152,6 +175,59 @@ def compile_image(
     image = emit(module, chip, origin)
     check(image)
     return image, timings
+
+
+def _check_target(chip: Target) -> None:
+    """Refuse what a target file can state and no program can express.
+
+    Raises:
+        CompileError: naming the key.
+    """
+    name = chip.chip.name.value
+    if chip.ldpu.bias.value != "ldpu":
+        raise CompileError(
+            f"target `{name}` keeps the bias on the crossbar: not supported",
+            'set `ldpu.bias = "ldpu"` in the target file',
+        )
+    if chip.input.max_code.value != CODES:
+        raise CompileError(
+            f"target `{name}` has an `input.max_code` of {chip.input.max_code.value}, "
+            f"and the codes of programs go up to {CODES}",
+            f"set `input.max_code = {CODES}` in the target file",
+        )
+
+
+def _imported(
+    model: str | Path | onnx.ModelProto, shapes: Mapping[str, int], feeds: Sequence[Feed]
+) -> Module:
+    """The imported model; the first feed tells the sizes of symbolic dimensions."""
+    try:
+        return import_model(model, shapes=shapes, sample=feeds[0] if feeds else None)
+    except FeedError as error:
+        raise FeedError(f"{feed_name(1, feeds[0])}: {error.message}", error.hint) from None
+
+
+def _check_feeds(feeds: Sequence[Feed], source: SourceModel, inputs: tuple[Port, ...]) -> None:
+    """Refuse a feed that does not fit the model.
+
+    Raises:
+        FeedError: naming the feed by its number, and the input.
+    """
+    for number, feed in enumerate(feeds, 1):
+        try:
+            source.check(feed)
+        except FeedError as error:
+            raise FeedError(f"{feed_name(number, feed)}: {error.message}", error.hint) from None
+        for port in inputs:
+            shape = feed[port.name].shape
+            if any(
+                size not in (None, given) for size, given in zip(port.shape, shape, strict=True)
+            ):
+                wanted = ", ".join("N" if size is None else str(size) for size in port.shape)
+                raise FeedError(
+                    f"{feed_name(number, feed)}: input `{port.name}` has shape {shape}, "
+                    f"not ({wanted})"
+                )
 
 
 def _ports(ports: Iterable[SourcePort], batch: int | None) -> tuple[Port, ...]:

@@ -37,6 +37,10 @@ class TargetError(AnaccError):
     """A target file is missing, malformed, or states something impossible."""
 
 
+class UnknownTargetError(TargetError, UsageError):
+    """There is no shipped target of that name, or the target has no such read mode."""
+
+
 class ModelError(AnaccError):
     """A model file cannot be read, or is not valid ONNX."""
 

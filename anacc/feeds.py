@@ -7,9 +7,10 @@ whose keys are the input names.  Files that keep inputs and reference outputs to
 
 from __future__ import annotations
 
+import math
 import os
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,8 @@ from typing import IO, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from anacc.errors import FeedError
+from anacc.errors import FeedError, UsageError
+from anacc.files import open_regular
 
 Array = npt.NDArray[Any]
 Arrays = dict[str, Array]
@@ -28,6 +30,24 @@ OUTPUT_PREFIX = "out:"
 
 MAX_BYTES = 8 * 2**30
 """Largest size of the arrays of one file; a compressed file could otherwise expand without end."""
+
+MAX_ARRAY_BYTES = 4 * 2**30
+"""Largest size of one array, read or made up."""
+
+_PIECE_BYTES = 1 << 22
+
+
+class FileFeed(Arrays):
+    """A feed that knows the file it was read from, for messages."""
+
+    def __init__(self, arrays: Arrays, path: str | os.PathLike[str]) -> None:
+        super().__init__(arrays)
+        self.path = path
+
+
+def feed_name(number: int, feed: object) -> str:
+    """What messages call a calibration feed: its file, or else its number from 1."""
+    return f"`{feed.path}`" if isinstance(feed, FileFeed) else f"calibration feed {number}"
 
 
 class Port(Protocol):
@@ -96,7 +116,42 @@ def load_feeds(path: str | os.PathLike[str]) -> Iterator[Arrays]:
             )
     elif not path.exists():
         raise FeedError(f"`{path}` cannot be read: no such file or folder")
-    return (load_feed(file) for file in files)
+    return (FileFeed(load_feed(file), file) for file in files)
+
+
+def calibration_feeds(given: Any) -> Iterator[Arrays]:
+    """The feeds that a caller gave as calibration data, one by one, their arrays as NumPy's.
+
+    Args:
+        given: a feed, or an iterable of feeds.
+
+    Raises:
+        UsageError: at once, if it is something else; while iterating, if an item is no feed.
+        FeedError: while iterating, if a value is no array.
+    """
+    feeds = (given,) if isinstance(given, Mapping) else given
+    wrong = isinstance(feeds, (str, bytes, os.PathLike, np.ndarray))
+    if wrong or not isinstance(feeds, Iterable):
+        raise UsageError(
+            f"`calibration` is a feed or several, not a value of type {type(given).__name__}",
+            "a feed is a dictionary of arrays by input name; `anacc.feeds.load_feeds` reads files",
+        )
+    return (_calibration_feed(number, feed) for number, feed in enumerate(feeds, 1))
+
+
+def _calibration_feed(number: int, feed: Any) -> Arrays:
+    if not isinstance(feed, Mapping):
+        raise UsageError(
+            f"calibration feed {number} is of type {type(feed).__name__}",
+            "a feed is a dictionary of arrays by input name",
+        )
+    arrays: Arrays = {}
+    for name, value in feed.items():
+        try:
+            arrays[name] = np.asarray(value)
+        except ValueError as error:
+            raise FeedError(f"calibration feed {number}: input `{name}` is no array") from error
+    return arrays
 
 
 def load_pairs(pairs: Sequence[str]) -> Arrays:
@@ -105,17 +160,18 @@ def load_pairs(pairs: Sequence[str]) -> Arrays:
     An input name may hold `=`: the last one before the file name counts.
 
     Raises:
-        FeedError: a pair has another form, an input is given twice, or a file cannot be read.
+        UsageError: a pair has another form, or an input is given twice.
+        FeedError: a file cannot be read.
     """
     feed: Arrays = {}
     for pair in pairs:
         name, separator, file = pair.rpartition("=")
         if not (separator and name and file):
-            raise FeedError(
+            raise UsageError(
                 f"`{pair}` is not of the form `NAME=FILE.npy`", "or name one `.npz` file"
             )
         if name in feed:
-            raise FeedError(f"input `{name}` is given twice")
+            raise UsageError(f"input `{name}` is given twice")
         feed[name] = _read_npy(Path(file))
     return feed
 
@@ -130,12 +186,16 @@ def synthetic_feed(ports: Iterable[Port], batch: int, seed: int) -> Arrays:
         ports: the inputs.
         batch: size of the axes that are symbolic.
         seed: non-negative.
+
+    Raises:
+        FeedError: an array would be larger than `MAX_ARRAY_BYTES`.
     """
     generator = np.random.default_rng(seed)
     feed: Arrays = {}
     for port in ports:
         shape = tuple(batch if size is None else size for size in port.shape)
         dtype = np.dtype(port.dtype)
+        _check_size(f"input `{port.name}`", shape, dtype)
         if dtype.kind == "f":
             feed[port.name] = generator.standard_normal(shape, dtype=np.float32).astype(dtype)
         else:
@@ -166,7 +226,7 @@ def _read_npy(path: Path) -> Array:
 def _reading(path: Path, suffix: str) -> Iterator[IO[bytes]]:
     """Open a file that is not trusted, and say in one sentence what is wrong with it."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             yield file
     except FeedError:
         raise
@@ -186,7 +246,8 @@ def _read_array(stream: IO[bytes], size: int, what: str) -> Array:
     only as far as the size goes.
 
     Raises:
-        FeedError: it holds Python objects, records, or something else than numbers.
+        FeedError: it holds Python objects, records, or something else than numbers; or its header
+            claims more than `MAX_ARRAY_BYTES`, or more than there is.
         ValueError: it is no NPY stream, or is shorter than its header says.
     """
     version = np.lib.format.read_magic(stream)
@@ -198,14 +259,34 @@ def _read_array(stream: IO[bytes], size: int, what: str) -> Array:
         raise ValueError("unknown version")
     if dtype.kind not in "biuf":
         raise FeedError(f"{what} must hold numbers, not {dtype}")
-    count = 1
-    for length in shape:
-        count *= length
-    if not 0 <= count * dtype.itemsize <= size:
-        raise ValueError("the header claims more than there is")
-    data = stream.read(count * dtype.itemsize)
-    if len(data) != count * dtype.itemsize:
-        raise ValueError("truncated")
-    # A bytearray, so that the array is writable like any other.
-    flat = np.frombuffer(bytearray(data), dtype).astype(dtype.newbyteorder("="), copy=False)
+    if min(shape, default=0) < 0:
+        raise ValueError("a negative length")
+    needed = _check_size(what, shape, dtype)
+    if needed > size:
+        raise FeedError(f"{what} of shape {shape} needs {needed} bytes, and its file holds {size}")
+    flat = np.empty(math.prod(shape), dtype)
+    # In pieces, so that the bytes are never held twice.
+    unread = flat.view(np.uint8).data
+    while unread:
+        piece = stream.read(min(len(unread), _PIECE_BYTES))
+        if not piece:
+            raise ValueError("truncated")
+        unread[: len(piece)] = piece
+        unread = unread[len(piece) :]
+    flat = flat.astype(dtype.newbyteorder("="), copy=False)
     return flat.reshape(shape, order="F" if fortran else "C")
+
+
+def _check_size(what: str, shape: Sequence[int], dtype: np.dtype[Any]) -> int:
+    """The bytes of an array, before memory is taken for it.
+
+    Raises:
+        FeedError: it would be larger than `MAX_ARRAY_BYTES`.
+    """
+    size = math.prod(shape) * dtype.itemsize
+    if size > MAX_ARRAY_BYTES:
+        raise FeedError(
+            f"{what} of shape ({', '.join(map(str, shape))}) and type {dtype} would need "
+            f"{size / 2**30:,.0f} GiB, and at most {MAX_ARRAY_BYTES / 2**30:.4g} GiB are allowed"
+        )
+    return size

@@ -25,13 +25,15 @@ SOURCE_ROOTS = {
 MAY_IMPORT = {
     "anacc.atomic": set[str](),
     "anacc.errors": set[str](),
-    "anacc.feeds": {"anacc.errors"},
+    "anacc.files": set[str](),
+    "anacc.options": {"anacc.errors"},
+    "anacc.feeds": {"anacc.files", "anacc.errors"},
     "anacc.dataset": {"anacc.feeds", "anacc.errors"},
     "anacc.metrics": {"anacc.errors"},
     "anacc.targets": {"anacc.errors"},
-    "anacc.ir": {"anacc.targets", "anacc.errors"},
+    "anacc.ir": {"anacc.atomic", "anacc.targets", "anacc.errors"},
     "anacc.program": {"anacc.atomic", "anacc.targets", "anacc.errors"},
-    "anacc.frontend": {"anacc.ir", "anacc.targets", "anacc.errors"},
+    "anacc.frontend": {"anacc.files", "anacc.ir", "anacc.targets", "anacc.errors"},
     "anacc.reports": {"anacc.program", "anacc.targets", "anacc.errors"},
     "anacc_passes": {"anacc.frontend", "anacc.ir", "anacc.targets", "anacc.errors"},
     "anacc_backends": {

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anacc import feeds
-from anacc.errors import FeedError
+from anacc.errors import FeedError, UsageError
 from anacc.feeds import load_feed, load_feeds, load_pairs, load_stored, synthetic_feed
 
 
@@ -156,6 +158,30 @@ def test_archives_that_expand_too_far(tmp_path: Path, monkeypatch: pytest.Monkey
         load_feed(tmp_path / "x.npz")
 
 
+def test_an_array_that_is_too_large_is_named(tmp_path: Path) -> None:
+    header = "{'descr':'<f4','fortran_order':False,'shape':(1099511627776,)}"
+    (tmp_path / "x.npz").write_bytes(npy_member(npy_header(header), "a.npy"))
+    with pytest.raises(FeedError, match=r"`a` of `.*x.npz` of shape \(.*would need 4,096 GiB"):
+        load_feed(tmp_path / "x.npz")
+
+
+def test_more_than_the_file_holds_is_named(tmp_path: Path) -> None:
+    header = "{'descr':'<f4','fortran_order':False,'shape':(9999,)}"
+    (tmp_path / "x.npz").write_bytes(npy_member(npy_header(header), "a.npy"))
+    with pytest.raises(FeedError, match=r"`a` of `.*x.npz` of shape \(9999,\) needs 39996 bytes"):
+        load_feed(tmp_path / "x.npz")
+
+
+def test_a_large_array_takes_its_own_size(tmp_path: Path) -> None:
+    """Not twice as much while it is read."""
+    np.save(tmp_path / "x.npy", np.zeros(1 << 22, np.float64))
+    tracemalloc.start()
+    feed = load_pairs([f"x={tmp_path / 'x.npy'}"])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert feed["x"].nbytes <= peak < 1.5 * feed["x"].nbytes
+
+
 def test_two_keys_for_one_input(tmp_path: Path) -> None:
     (tmp_path / "x.npz").write_bytes(npz(**{"in:x": [1], "x": [2]}))
     with pytest.raises(FeedError, match="both `x` and `in:x`"):
@@ -175,13 +201,13 @@ def test_two_keys_for_one_input(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_paths(tmp_path: Path, load: Callable[[Path], object], message: str) -> None:
-    with pytest.raises(FeedError, match=message):
+    with pytest.raises((FeedError, UsageError), match=message):
         load(tmp_path)
 
 
 def test_an_input_given_twice(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", [1.0])
-    with pytest.raises(FeedError, match="input `x` is given twice"):
+    with pytest.raises(UsageError, match="input `x` is given twice"):
         load_pairs([f"x={tmp_path / 'a.npy'}"] * 2)
 
 
@@ -204,6 +230,13 @@ def test_synthetic_feed_fits_the_ports() -> None:
     assert set(feed["ids"].ravel().tolist()) == {0, 1}
 
 
+def test_synthetic_feed_of_an_absurd_size() -> None:
+    with pytest.raises(FeedError, match=r"input `x` of shape \(1099511627776, 8\) .* 32,768 GiB"):
+        synthetic_feed([Port("x", "float32", (2**40, 8))], 1, 0)
+    with pytest.raises(FeedError, match="input `x`"):
+        synthetic_feed([Port("x", "int64", (None, 2**62))], 1, 0)
+
+
 def test_synthetic_feed_depends_on_the_seed_alone() -> None:
     one, same, other = (synthetic_feed(PORTS, 7, seed) for seed in (3, 3, 4))
     for name in one:
@@ -215,3 +248,14 @@ def test_synthetic_floats_are_normal() -> None:
     values = synthetic_feed([Port("x", "float32", (None, 100))], 1000, 0)["x"]
     assert abs(float(values.mean())) < 0.02
     assert abs(float(values.std()) - 1) < 0.02
+
+
+@pytest.mark.parametrize("name", ["pipe.npz", "link.npz"])
+def test_what_is_no_regular_file_is_not_read(tmp_path: Path, name: str) -> None:
+    """A pipe waits for somebody who writes; a device has no end."""
+    os.mkfifo(tmp_path / "pipe.npz")
+    (tmp_path / "link.npz").symlink_to("/dev/zero")
+    with pytest.raises(FeedError, match="not a regular file"):
+        load_feed(tmp_path / name)
+    with pytest.raises(FeedError, match="not a regular file"):
+        load_pairs([f"x={tmp_path / name}"])

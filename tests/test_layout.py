@@ -19,11 +19,11 @@ TEMPORARY_PATH = re.compile(r"(?<![\w.~-])/tmp/")
 
 @pytest.fixture(scope="module")
 def files() -> list[Path]:
-    """Every file of the checkout that git does not ignore, relative to its root."""
+    """Every file that git tracks, relative to the root; a user may keep others in the checkout."""
     if not (ROOT / ".git").exists() or shutil.which("git") is None:
         pytest.skip("not a git checkout, or no git")
     listing = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        ["git", "ls-files", "-z"],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -7,9 +7,16 @@ from pathlib import Path
 import click
 
 from anacc.cli.console import progress, write_note, write_warning
-from anacc.cli.output import check_output
+from anacc.cli.output import check_folder, check_output
 from anacc.errors import UsageError
 from anacc.reports.text import plain, table
+
+# Stated again, because to import them would load the compiler whenever the command line starts.
+CALIBRATION_METHODS = ("minmax", "percentile", "mse", "entropy")
+PACKINGS = ("auto", "always", "never")
+
+MAX_DIGITS = 10
+"""Of a size; ONNX could state larger ones, but no computer could hold the tensor."""
 
 
 @click.command("compile")
@@ -31,7 +38,7 @@ from anacc.reports.text import plain, table
     "--calibration-method",
     default="minmax",
     show_default=True,
-    metavar="minmax|percentile|mse|entropy",
+    type=click.Choice(CALIBRATION_METHODS),
     help="How the range of an activation becomes a scale.",
 )
 @click.option(
@@ -55,12 +62,11 @@ from anacc.reports.text import plain, table
     "--packing",
     default="auto",
     show_default=True,
-    metavar="auto|always|never",
+    type=click.Choice(PACKINGS),
     help="Whether layers share crossbars.",
 )
 @click.option(
     "--dump-ir",
-    type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
     help="Write the module to this folder after each pass.",
 )
@@ -76,13 +82,15 @@ def compile_command(
     shapes: tuple[str, ...],
     seed: int,
     packing: str,
-    dump_ir: Path | None,
+    dump_ir: str | None,
     print_ir_after: str | None,
     timing: bool,
 ) -> None:
     """Compile an ONNX MODEL to a program."""
     sizes = parse_shapes(shapes)
     check_output(output, inputs=(model, calibration, Path(target)))
+    if dump_ir is not None:
+        check_folder(dump_ir)
     # Loaded here, so that `anacc run` and wrong use do not wait for the compiler.
     from anacc.compiler import compile_image
     from anacc.feeds import load_feeds
@@ -104,7 +112,7 @@ def compile_command(
             shapes=sizes,
             calibration_method=calibration_method,
             packing=packing,
-            dump_ir=dump_ir,
+            dump_ir=None if dump_ir is None else Path(dump_ir),
             print_ir_after=print_ir_after,
             on_progress=on_progress,
             warn=write_warning,
@@ -126,12 +134,18 @@ def parse_shapes(shapes: tuple[str, ...]) -> dict[str, int]:
     """Return the sizes that `--shape NAME=VALUE` options give to symbolic dimensions.
 
     Raises:
-        UsageError: an option has another form, a size is not positive, or a name occurs twice.
+        UsageError: an option has another form, a size is not positive or absurd, or a name occurs
+            twice.
     """
     sizes: dict[str, int] = {}
     for shape in shapes:
         name, separator, value = shape.rpartition("=")
-        if not (separator and name and value.isascii() and value.isdigit() and int(value) > 0):
+        whole = separator and name and value.isascii() and value.isdigit()
+        if whole and len(value.lstrip("0")) > MAX_DIGITS:
+            raise UsageError(
+                f"`--shape {shape[:80]}` gives a size of more than {MAX_DIGITS} digits"
+            )
+        if not (whole and int(value) > 0):
             raise UsageError(
                 f"`--shape {shape}` is not of the form `NAME=VALUE` with a positive VALUE"
             )

@@ -10,6 +10,7 @@ from anacc.atomic import write_atomically
 from anacc.cli.options import program_argument
 from anacc.cli.output import check_output
 from anacc.program.image import Image
+from anacc.reports.text import printable
 
 
 @click.command("disasm")
@@ -40,8 +41,13 @@ def disasm_command(program: Path, output: Path | None) -> None:
 
 
 def _origins(image: Image) -> list[str] | None:
-    """The ONNX nodes of each stream as comments, if the program names them."""
+    """The ONNX nodes of each stream as comments, if the program names them.
+
+    Whoever made the file chose these names: what could steer a terminal is shown as `?`.
+    """
     nodes = image.origin.get("streams")
     if not isinstance(nodes, list) or len(nodes) != len(image.code.streams):
         return None
-    return [", ".join(map(str, names)) if isinstance(names, list) else "" for names in nodes]
+    return [
+        printable(", ".join(map(str, names))) if isinstance(names, list) else "" for names in nodes
+    ]

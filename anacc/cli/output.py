@@ -37,13 +37,34 @@ def check_output(path: Path, inputs: Iterable[Path | None] = ()) -> None:
     for source in inputs:
         if source is not None and path.exists() and source.exists() and path.samefile(source):
             raise UsageError(f"output `{path}` would overwrite an input", "choose another name")
+    _try_file(f"output `{path}`", folder)
+
+
+def check_folder(name: str) -> None:
+    """Check that files can be written to a folder, which may not exist yet, without touching it.
+
+    Raises:
+        UsageError: the path is empty or leads through something else than folders, or no file can
+            be made there.
+    """
+    if not name:
+        raise UsageError("the name of the output folder is empty", "`.` is the current folder")
+    path = there = Path(name)
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    if not there.is_dir():
+        raise UsageError(f"output folder `{path}` cannot be made: `{there}` is not a folder")
+    _try_file(f"output folder `{path}`", there)
+
+
+def _try_file(what: str, folder: Path) -> None:
     try:
         # The only check that is right for every file system and user: the file has no name.
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise UsageError(f"output `{path}` cannot be written: {reason}") from error
+        raise UsageError(f"{what} cannot be written: {reason}") from error
 
 
 def write_npz(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:

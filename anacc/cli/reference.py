@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from anacc.errors import FeedError, ModelError, UsageError
 from anacc.feeds import Array, Arrays
@@ -26,19 +25,11 @@ class OnnxReference:
         self._path = path
         if not path.is_file():
             raise ModelError(f"`{path}` cannot be read: no such file")
-        import onnxruntime
+        # Loaded here: few commands compare, and it takes a while.
+        from anacc.frontend.evaluation import open_session, reason_of
 
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        options.log_severity_level = 4  # failures are raised; the log would say them again
-        try:
-            self._session: Any = onnxruntime.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # ONNX Runtime has an exception class for each status code
-            raise ModelError(f"ONNX Runtime cannot load `{path}`: {_reason(error)}") from error
+        self._session = open_session(str(path), f"`{path}`")
+        self._reason_of = reason_of
         self._outputs = list(outputs)
         held = {output.name for output in self._session.get_outputs()}
         for name in self._outputs:
@@ -56,12 +47,7 @@ class OnnxReference:
         """
         try:
             outputs = self._session.run(self._outputs, dict(feed))
-        except Exception as error:  # as above
-            raise FeedError(f"ONNX Runtime cannot run `{self._path}`: {_reason(error)}") from error
+        except Exception as error:  # ONNX Runtime raises classes of its own
+            reason = self._reason_of(error)
+            raise FeedError(f"ONNX Runtime cannot run `{self._path}`: {reason}") from error
         return dict(zip(self._outputs, outputs, strict=True))
-
-
-def _reason(error: Exception) -> str:
-    """The error's text without the status code before it, on one line of a bearable length."""
-    text = " ".join(str(error).split()).removeprefix("[ONNXRuntimeError] : ")
-    return text if len(text) <= 300 else text[:300] + "..."

@@ -18,8 +18,13 @@ WIDTH = 140  # where standard output is no terminal
 @click.pass_context
 def targets_command(context: click.Context) -> None:
     """List the targets that come with anacc."""
-    if context.invoked_subcommand is not None:
-        return
+    if context.invoked_subcommand is None:
+        context.invoke(list_targets)
+
+
+@targets_command.command("list")
+def list_targets() -> None:
+    """List the targets that come with anacc, as `anacc targets` does."""
     from anacc.targets import load_target, shipped_targets
     from anacc.targets.provenance import counts
 

@@ -2,8 +2,8 @@
 
 ::
 
-    report = schema, model, target, read_mode, cores, cells, layers, tiles, units, links, bounds,
-             host, macs, warnings, program, options, provenance
+    report = schema, model, target, target_files, read_mode, cores, cells, layers, tiles, units,
+             links, bounds, host, macs, warnings, program, options, provenance
 
 Counts of cores and cells are taken from the code, so that they hold for a program that was
 assembled by hand; layers, bounds and host reasons are what the mapper wrote down.
@@ -14,10 +14,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from anacc.errors import ProgramError
 from anacc.program.image import Image
 from anacc.program.manifest import Port
 from anacc.program.model import Code, Instr, UnitKind, instructions
+from anacc.reports.structure import check_mapping, check_target
+from anacc.targets.provenance import own_files
 
 SCHEMA = 1
 """Version of the report; a key that changes its meaning or goes raises it, a new key does not."""
@@ -36,7 +37,7 @@ def report(image: Image) -> dict[str, Any]:
         - `schema`: `SCHEMA`.
         - `model`: name, sha256, batch, inputs and outputs (name, dtype, shape; None for a symbolic
           batch).
-        - `target`, `read_mode`: names.
+        - `target`, `read_mode`: names; `target_files`: the users' files that set values of it.
         - `cores`: `used` and `available` cores, `chips`.
         - `cells`: `used` unit cells; `of` the cells of the cores in use; `share`, their quotient.
         - `layers`: name, ONNX nodes, kind, matrix [rows, columns], groups, tiles, cores, unit,
@@ -52,10 +53,12 @@ def report(image: Image) -> dict[str, Any]:
         - `options`, `provenance`: of the compilation.
 
     Raises:
-        ProgramError: what the mapper wrote down has another structure.
+        ProgramError: what the mapper wrote down, or the target, has another structure.
     """
     mapping, manifest = image.mapping, image.manifest
-    tiles = _list(mapping, "tiles")
+    check_mapping(mapping)
+    check_target(manifest.target)
+    tiles = mapping.get("tiles") or []
     return {
         "schema": SCHEMA,
         "model": {
@@ -66,35 +69,22 @@ def report(image: Image) -> dict[str, Any]:
             "outputs": [_port(port) for port in manifest.outputs],
         },
         "target": _figure(manifest.target, "chip", "name"),
+        "target_files": own_files(manifest.target),
         "read_mode": manifest.options.get("read_mode"),
         "cores": _cores(image),
         "cells": _cells(image, tiles),
-        "layers": _list(mapping, "layers"),
+        "layers": mapping.get("layers") or [],
         "tiles": tiles,
-        "units": _list(mapping, "units"),
-        "links": _table(mapping, "links"),
-        "bounds": _table(mapping, "bounds"),
-        "host": _list(mapping, "host"),
-        "macs": _macs(_table(mapping, "macs")),
-        "warnings": _list(mapping, "warnings", str),
+        "units": mapping.get("units") or [],
+        "links": mapping.get("links") or {},
+        "bounds": mapping.get("bounds") or {},
+        "host": mapping.get("host") or [],
+        "macs": _macs(mapping.get("macs") or {}),
+        "warnings": mapping.get("warnings") or [],
         "program": _counts(image),
         "options": dict(manifest.options),
         "provenance": dict(manifest.provenance),
     }
-
-
-def _list(mapping: Mapping[str, Any], key: str, kind: type = dict) -> list[Any]:
-    entries = mapping.get(key) or []
-    if not isinstance(entries, list) or not all(isinstance(entry, kind) for entry in entries):
-        raise ProgramError(f"mapping report: `{key}` is not a list of {kind.__name__}")
-    return entries
-
-
-def _table(mapping: Mapping[str, Any], key: str) -> dict[str, Any]:
-    entries = mapping.get(key) or {}
-    if not isinstance(entries, dict):
-        raise ProgramError(f"mapping report: `{key}` is not a table")
-    return entries
 
 
 def _port(port: Port) -> dict[str, Any]:
@@ -103,14 +93,13 @@ def _port(port: Port) -> dict[str, Any]:
 
 def _figure(target: Mapping[str, Any], section: str, key: str) -> Any:
     """A value of the target's data, None where it has no such key."""
-    quantity = target.get(section, {}).get(key, {})
-    return quantity.get("value")
+    return ((target.get(section) or {}).get(key) or {}).get("value")
 
 
 def _product(target: Mapping[str, Any], section: str) -> int | None:
     """rows * columns of a section, None if the target does not state them."""
     rows, columns = _figure(target, section, "rows"), _figure(target, section, "columns")
-    return None if rows is None or columns is None else int(rows * columns)
+    return None if rows is None or columns is None else int(rows) * int(columns)
 
 
 def _used_cores(code: Code) -> set[tuple[int, int]]:

@@ -11,11 +11,18 @@ from rich.table import Table
 
 MAX_LAYERS = 24
 MAX_NAMES = 3
+MAX_DIGITS = 9
+"""Of the number of a core; text with more is shown as it is."""
 
 
 def printable(text: str) -> str:
     """Return a text with `?` for what could steer a terminal; names in files are not trusted."""
     return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
+
+
+def _line(value: object) -> str:
+    """A value on one line, without what could steer a terminal or forge another line."""
+    return printable(str(value)).replace("\n", " ")
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]], right: str = "") -> Table:
@@ -31,7 +38,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]], right: str = 
         side = "right" if right[position : position + 1] == "r" else "left"
         result.add_column(title, justify=side, overflow="fold")  # type: ignore[arg-type]
     for row in rows:
-        result.add_row(*(printable(str(cell)).replace("\n", " ") for cell in row))
+        result.add_row(*map(_line, row))
     return result
 
 
@@ -69,13 +76,16 @@ def _summary(report: Mapping[str, Any]) -> Table:
     used = f"{cores['used']} of {cores['available']}" if cores["available"] else cores["used"]
     chips = f" on {cores['chips']} chips" if cores["chips"] > 1 else ""
     share = "" if cells["share"] is None else f" ({cells['share']:.1%} of the cores in use)"
+    files = ", ".join(report["target_files"])
+    changed = f", changed by {files}" if files else ""
     rows = [
         ("model", model["name"]),
         ("inputs", ", ".join(map(_port, model["inputs"]))),
         ("outputs", ", ".join(map(_port, model["outputs"]))),
         (
             "target",
-            f"{report['target'] or 'unknown'}, {report['read_mode'] or 'unknown'} read mode",
+            f"{report['target'] or 'unknown'}{changed}, "
+            f"{report['read_mode'] or 'unknown'} read mode",
         ),
         ("cores", f"{used}{chips}"),
         ("cells", f"{cells['used']:,}{share}"),
@@ -93,7 +103,7 @@ def _summary(report: Mapping[str, Any]) -> Table:
     result.add_column(no_wrap=True)
     result.add_column(overflow="fold")
     for name, value in rows:
-        result.add_row(name, printable(str(value)))
+        result.add_row(name, _line(value))
     return result
 
 
@@ -168,7 +178,7 @@ def _cores(cores: Sequence[Any]) -> str:
 def _core(core: Any) -> tuple[str, int]:
     """A prefix that names the chip, and the core's number, of `core 0.12` or 12."""
     chip, _, number = str(core).removeprefix("core ").rpartition(".")
-    if not number.isdecimal():
+    if not number.isdecimal() or len(number) > MAX_DIGITS:
         return f"{core} ", 0
     return "" if chip in ("", "0") else f"{chip}.", int(number)
 
@@ -213,4 +223,4 @@ def _number(value: Any) -> str:
 
 
 def _warnings(report: Mapping[str, Any]) -> str:
-    return "".join(f"warning: {printable(str(warning))}\n" for warning in report["warnings"])
+    return "".join(f"warning: {_line(warning)}\n" for warning in report["warnings"])

@@ -17,10 +17,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from anacc.errors import TargetError
+from anacc.errors import TargetError, UnknownTargetError
 from anacc.targets import keys
 from anacc.targets.problems import invalid, shown, unknown_key
-from anacc.targets.quantity import QUANTITY_KEYS
+from anacc.targets.quantity import QUANTITY_KEYS, SET_IN
 from anacc.targets.schema import Target
 
 MAX_FILE_BYTES = 1024 * 1024
@@ -117,7 +117,7 @@ def _read(name_or_path: str | Path, folder: Path) -> tuple[bytes, str, str, Path
     )
     if is_name:
         if name not in shipped_targets():
-            raise TargetError(
+            raise UnknownTargetError(
                 f"there is no target `{_shown_path(name)}`",
                 f"use one of {', '.join(f'`{n}`' for n in shipped_targets())}, or the path of a "
                 "`.toml` file",
@@ -197,7 +197,7 @@ def _quantity(key: str, value: Any, origin: str, file_name: str) -> dict[str, An
         "unit": keys.units()[key],
         "source": "assumed",
         # The name only: a folder would make the program differ from machine to machine.
-        "note": f"set in {file_name}",
+        "note": f"{SET_IN}{file_name}",
     }
     return {**inherited, **given}
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from anacc.targets.quantity import SOURCES, Quantity, Source, Strict
+from anacc.targets.quantity import SET_IN, SOURCES, Quantity, Source, Strict
 from anacc.targets.schema import Target
 
 
@@ -28,6 +28,29 @@ def counts(target: Target) -> dict[Source, int]:
     """Return how many values are published, derived and assumed, in that order, zeros included."""
     sources = [row.source for row in rows(target)]
     return {source: sources.count(source) for source in SOURCES}
+
+
+def own_files(data: Mapping[str, Any]) -> list[str]:
+    """The names of the files of users that set values of a target, as far as their notes say so.
+
+    Args:
+        data: what `anacc.targets.target_to_data` wrote.
+    """
+    found: dict[str, None] = {}
+    for section in data.values():
+        for quantity in _tables(section):
+            note = quantity.get("note")
+            if isinstance(note, str) and note.startswith(SET_IN):
+                found[note.removeprefix(SET_IN)] = None
+    return list(found)
+
+
+def _tables(part: Any) -> Iterator[Mapping[str, Any]]:
+    """The tables in a section, itself included."""
+    if isinstance(part, Mapping):
+        yield part
+        for inner in part.values():
+            yield from _tables(inner)
 
 
 def _walk(part: Strict, prefix: str) -> Iterator[Row]:

@@ -28,6 +28,9 @@ Source = Literal["published", "derived", "assumed"]
 SOURCES: tuple[Source, ...] = ("published", "derived", "assumed")
 
 #: Keys of the table that states one quantity in a target file.
+SET_IN = "set in "
+"""How the note begins of a value that a file sets without saying where it comes from."""
+
 QUANTITY_KEYS = ("value", "unit", "source", "note")
 
 

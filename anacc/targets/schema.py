@@ -12,7 +12,7 @@ from typing import Self
 from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 
-from anacc.errors import TargetError
+from anacc.errors import TargetError, UnknownTargetError
 from anacc.targets.adc import (
     FINE_CONDUCTANCE_BITS,
     AdcSettings,
@@ -127,13 +127,13 @@ class Target(Strict):
         """Return an offered read mode by its name, `4-phase` or `1-phase`.
 
         Raises:
-            TargetError: the target does not offer the mode.
+            UnknownTargetError: the target does not offer the mode.
         """
         offered = self.read_modes.offered.value
         for mode, (_, table) in self.read_modes.tables().items():
             if mode == name and mode in offered and table is not None:
                 return table
-        raise TargetError(
+        raise UnknownTargetError(
             f"target `{self.chip.name.value}` has no read mode `{name}`",
             "choose one of " + ", ".join(f"`{mode}`" for mode in offered),
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -49,6 +51,40 @@ def test_running_a_program_loads_no_compiler(tmp_path: Path) -> None:
     feed = "{'x': numpy.zeros((1, 4), 'f4')}"
     script = f"import anacc, numpy\nanacc.load({str(path)!r}).run({feed})"
     assert loaded_by(script) == []
+
+
+def test_what_is_imported_is_declared() -> None:
+    """Every package outside the standard library is a dependency of the distribution."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = {re.split(r"[<>=~!; ]", entry)[0] for entry in project["dependencies"]}
+    distributions = {
+        "google": "protobuf",
+        "pydantic_core": "pydantic",
+    }  # that have packages of other names
+    imported = {
+        distributions.get(name, name)
+        for folder in ("anacc", "passes", "backends", "runtime")
+        for file in (ROOT / folder).rglob("*.py")
+        for name in _imports(file)
+        if name not in sys.stdlib_module_names and not name.startswith("anacc")
+    }
+    assert imported == declared
+
+
+def _imports(file: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.partition(".")[0])
+    return names
+
+
+def test_the_source_distribution_has_all_that_tests_read() -> None:
+    """The demo's tests and the trained models' read `models/`."""
+    tool = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
+    assert not tool["scikit-build"].get("sdist", {}).get("exclude")
 
 
 def test_public_names() -> None:

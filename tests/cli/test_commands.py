@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
+import anacc
+from anacc.cli.segments import check_segments
+from anacc.errors import ProgramError
+from anacc.program.container import write
 from tests.cli import sample
 from tests.cli.conftest import Call
 
@@ -158,8 +164,28 @@ def test_verify(call: Call, files: Path) -> None:
     assert "no fault found" in call("verify", files / "program.bin").stdout
 
 
+def test_verify_compares_segments_with_the_manifest(tmp_path: Path) -> None:
+    model = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["" : 17]> '
+        "g (float[N,3] x) => (float[N,3] y) { y = Softmax (x) }"
+    )
+    with pytest.warns(UserWarning, match="synthetic"):
+        image = anacc.compile(model).image
+    check_segments(image)
+    other = onnx.load_from_string(image.segments[0])
+    other.graph.output[0].name = other.graph.node[-1].output[0] = "z"
+    for content, message in (
+        (b"hello", "host segment 0 is not an ONNX model"),
+        (b"", "host segment 0 is not an ONNX model"),
+        (other.SerializeToString(), "host segment 0: output `.*` is in the m"),
+    ):
+        with pytest.raises(ProgramError, match=message):
+            check_segments(replace(image, segments=[content]))
+
+
 def test_targets(call: Call) -> None:
     assert "hermes" in call("targets").stdout
+    assert call("targets", "list").stdout == call("targets").stdout
     shown = call("targets", "show", "hermes").stdout
     assert "crossbar.rows" in shown
     assert "published" in shown
@@ -173,3 +199,13 @@ def test_help_of_every_command(call: Call) -> None:
     for command in ("compile", "run", "eval", "inspect", "disasm", "asm", "targets", "verify"):
         assert f"\n  {command} " in overall.stdout
         assert call(command, "-h").exit_code == 0
+
+
+def test_names_in_a_disassembly_cannot_steer_a_terminal(call: Call, files: Path) -> None:
+    made = sample.image()
+    names = ["MatMul\x1b[2J\u202e\nforged", 3, {}]
+    write(replace(made, origin={"streams": [names, "MatMul", []]}), files / "own.bin")
+    result = call("disasm", files / "own.bin")
+    assert result.exit_code == 0, result.stderr
+    assert "; MatMul?[2J? forged, 3, {}\n" in result.stdout
+    assert "\x1b" not in result.stdout

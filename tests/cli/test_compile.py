@@ -10,12 +10,19 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 import anacc
-from anacc.errors import CompileError
+from anacc.cli.compile import CALIBRATION_METHODS, PACKINGS
+from anacc.errors import AnaccError, CompileError, FeedError, TargetError, UsageError
+from anacc.targets import load_target
+from anacc_passes import place
+from anacc_passes.ranges import METHODS
 from tests.cli import sample
 from tests.cli.conftest import Call
+
+X = np.zeros((2, 4), np.float32)
 
 
 class Compiler(ModuleType):
@@ -114,6 +121,76 @@ def test_python_takes_one_feed_or_several(files: Path, compiler: Compiler) -> No
     assert [int(feed["x"][0]) for feed in compiler.calibration] == [0, 1, 2]
 
 
+WRONG: dict[str, tuple[dict[str, Any], type[AnaccError], str]] = {
+    "an array": ({"calibration": np.zeros((2, 4), "f4")}, UsageError, "`calibration`.*ndarray"),
+    "a path": ({"calibration": "x.npz"}, UsageError, "`calibration`.*str"),
+    "a Path": ({"calibration": Path("x.npz")}, UsageError, "`calibration`.*Path"),
+    "a number": ({"calibration": 3}, UsageError, "`calibration`.*int"),
+    "arrays": ({"calibration": [np.zeros((2, 4), "f4")]}, UsageError, "feed 1.*ndarray"),
+    "nothing": ({"calibration": []}, FeedError, "no feed"),
+    "an iterator of nothing": ({"calibration": iter(())}, FeedError, "no feed"),
+    "ragged": ({"calibration": {"x": [[1.0], [1.0, 2.0]]}}, FeedError, "feed 1.*`x`"),
+    "no input": ({"calibration": {3: X}}, FeedError, "feed 1.*`3`"),
+    "first feed": ({"calibration": [{"x": X[0]}, {"x": X}]}, FeedError, "feed 1.*`x` has shape"),
+    "second feed": ({"calibration": [{"x": X}, {"x": X[0]}]}, FeedError, "feed 2.*`x` has shape"),
+    "third feed": ({"calibration": [{"x": X}] * 2 + [{}]}, FeedError, "feed 3.*`x` is missing"),
+    "other numbers": ({"calibration": [{"x": X}, {"x": X > 0}]}, FeedError, "feed 2.*`x` is bool"),
+    "negative seed": ({"seed": -1}, UsageError, "`seed`.*-1"),
+    "broken seed": ({"seed": 1.5}, UsageError, "`seed`.*1.5"),
+    "method": ({"calibration_method": "guess"}, UsageError, "guess"),
+    "no method": ({"calibration_method": None}, UsageError, "None"),
+    "packing": ({"packing": "loose"}, UsageError, "loose"),
+    "list of packings": ({"packing": ["auto"]}, UsageError, "auto"),
+    "shapes": ({"shapes": 3}, UsageError, "`shapes`"),
+    "size": ({"shapes": {"N": "2"}}, UsageError, "`shapes`.*`N`"),
+    "read mode": ({"read_mode": 4}, TargetError, "`4`"),
+    "target": ({"target": 3}, UsageError, "`target`.*int"),
+    "model": ({"model": 3}, UsageError, "`model`.*int"),
+}
+
+
+@pytest.mark.parametrize(("options", "kind", "part"), WRONG.values(), ids=WRONG.keys())
+def test_python_refuses_in_one_sentence(
+    files: Path, options: dict[str, Any], kind: type[AnaccError], part: str
+) -> None:
+    with pytest.raises(kind, match=part) as caught:
+        anacc.compile(**{"model": files / "model.onnx", **options})
+    assert "\n" not in caught.value.message
+
+
+def test_options_are_checked_before_any_work(tmp_path: Path) -> None:
+    for options in ({"seed": -1}, {"packing": "loose"}, {"calibration_method": "guess"}):
+        with pytest.raises(UsageError):
+            anacc.compile(tmp_path / "absent.onnx", **options)
+
+
+def test_a_feed_must_have_the_batch_that_the_model_fixes(files: Path) -> None:
+    model = onnx.load(files / "model.onnx")
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 2
+    model.graph.output[0].type.tensor_type.shape.dim[0].dim_value = 2
+    with pytest.raises(FeedError, match="feed 2.*`x` has shape"):
+        anacc.compile(model, calibration=[{"x": X}, {"x": X[:1]}])
+
+
+def test_numpy_integers_are_integers(files: Path) -> None:
+    seed: Any = np.int64(3)
+    made = anacc.compile(files / "model.onnx", calibration={"x": X + 1}, seed=seed)
+    assert made.report()["options"]["seed"] == 3
+    assert made.report()["options"]["calibration"] == "given"
+
+
+def test_a_target_of_other_codes_is_refused(files: Path) -> None:
+    (files / "own.toml").write_text('inherit = "hermes"\ninput.max_code = 63\n')
+    with pytest.raises(CompileError, match="`input.max_code`.* 63") as caught:
+        anacc.compile(files / "model.onnx", target=files / "own.toml")
+    assert caught.value.hint is not None and "input.max_code = 127" in caught.value.hint
+
+
+def test_the_choices_of_the_command_line_are_those_of_the_compiler() -> None:
+    assert CALIBRATION_METHODS == tuple(METHODS)
+    assert PACKINGS == place.PACKINGS
+
+
 def test_python_warns(files: Path, compiler: Compiler) -> None:
     with pytest.warns(UserWarning, match="random inputs") as caught:
         anacc.compile(files / "model.onnx")
@@ -145,3 +222,10 @@ def test_without_calibration_there_is_a_warning(call: Call, files: Path) -> None
     assert result.stderr.startswith("warning: ")
     warned = call("inspect", files / "new.bin").stdout
     assert "warning: " in warned
+
+
+def test_the_passes_are_known_before_the_pipeline_is_made() -> None:
+    from anacc.compiler import PASSES, pipeline
+
+    made = pipeline(load_target("hermes"), "4-phase", [{}], "minmax", "auto")
+    assert [each.name for each in PASSES] == [each.name for each in made]

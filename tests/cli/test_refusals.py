@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -54,6 +52,14 @@ def compiling(folder: Path, model: Path, *options: object) -> list[object]:
     return ["compile", model, "-o", folder / "new.bin", *options]
 
 
+def calibration(folder: Path) -> Path:
+    """A folder of two feeds, of which the second lacks a column."""
+    (folder / "feeds").mkdir()
+    write(folder / "feeds", "1.npz", {"x": X})
+    write(folder / "feeds", "2.npz", {"x": X[:, :3]})
+    return folder / "feeds"
+
+
 def other_model(folder: Path) -> Path:
     """The sample's model with another name for its output."""
     model = onnx.load(folder / "model.onnx")
@@ -95,7 +101,7 @@ CASES: dict[str, tuple[Callable[[Path], list[object]], int, str]] = {
     ),
     "feed of another form": (
         lambda f: ["run", f / "program.bin", "--input", "x"],
-        FAILED,
+        MISUSED,
         "NAME=FILE.npy",
     ),
     "two feeds": (
@@ -196,7 +202,7 @@ CASES: dict[str, tuple[Callable[[Path], list[object]], int, str]] = {
         "1",
     ),
     "asm of no file": (lambda f: ["asm", f / "absent.s", "-o", f / "new.bin"], FAILED, "absent.s"),
-    "no such target": (lambda f: ["targets", "show", "absent"], FAILED, "`absent`"),
+    "no such target": (lambda f: ["targets", "show", "absent"], MISUSED, "`absent`"),
     "no such option": (lambda f: ["run", f / "program.bin", "--fast"], MISUSED, "--fast"),
     "no such command": (lambda f: ["walk"], MISUSED, "walk"),
     "no argument": (lambda f: ["run"], MISUSED, "PROGRAM"),
@@ -223,13 +229,33 @@ CASES: dict[str, tuple[Callable[[Path], list[object]], int, str]] = {
         MISUSED,
         "twice",
     ),
+    "shape of absurd size": (
+        lambda f: compiling(f, f / "model.onnx", "--shape", "N=99999999999999999999"),
+        MISUSED,
+        "more than 10 digits",
+    ),
+    "IR into no name": (
+        lambda f: compiling(f, f / "model.onnx", "--dump-ir", ""),
+        MISUSED,
+        "is empty",
+    ),
+    "IR into a device": (
+        lambda f: compiling(f, f / "model.onnx", "--dump-ir", "/dev/null"),
+        MISUSED,
+        "`/dev/null` is not a folder",
+    ),
+    "unknown pass and no model": (
+        lambda f: compiling(f, f / "absent.onnx", "--print-ir-after", "magic"),
+        MISUSED,
+        "magic",
+    ),
     "no such model": (lambda f: compiling(f, f / "absent.onnx"), FAILED, "absent.onnx"),
     "model is a folder": (lambda f: compiling(f, f), FAILED, "`"),
     "model is empty": (lambda f: compiling(f, write(f, "e.onnx", b"")), FAILED, "e.onnx"),
     "model is text": (lambda f: compiling(f, write(f, "t.onnx", b"hi" * 99)), FAILED, "t.onnx"),
     "model is truncated": (lambda f: compiling(f, truncate(f / "model.onnx")), FAILED, "model"),
     "model is a program": (lambda f: compiling(f, f / "program.bin"), FAILED, "program.bin"),
-    "unknown target": (lambda f: compiling(f, f / "model.onnx", "--target", "x"), FAILED, "`x`"),
+    "unknown target": (lambda f: compiling(f, f / "model.onnx", "--target", "x"), MISUSED, "`x`"),
     "target that is no target": (
         lambda f: compiling(f, f / "model.onnx", "--target", write(f, "x.toml", b"a = [")),
         FAILED,
@@ -237,7 +263,7 @@ CASES: dict[str, tuple[Callable[[Path], list[object]], int, str]] = {
     ),
     "unknown read mode": (
         lambda f: compiling(f, f / "model.onnx", "--read-mode", "2-phase"),
-        FAILED,
+        MISUSED,
         "2-phase",
     ),
     "unknown packing": (
@@ -271,6 +297,11 @@ CASES: dict[str, tuple[Callable[[Path], list[object]], int, str]] = {
         ),
         FAILED,
         "`x`",
+    ),
+    "calibration of a folder with a wrong file": (
+        lambda f: compiling(f, f / "model.onnx", "--calibration", calibration(f)),
+        FAILED,
+        "2.npz`",
     ),
     "calibration of another type": (
         lambda f: compiling(
@@ -318,6 +349,24 @@ def test_a_failing_disk_is_one_sentence(
     assert sorted(files.iterdir()) == before
 
 
+@pytest.mark.parametrize("count", [0, 1])
+def test_a_disk_that_fills_while_modules_are_written(
+    call: Call, files: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    """The text of the first module, and its first constant."""
+    left = [count]
+
+    def full(handle: int) -> None:
+        if not left[0]:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        left[0] -= 1
+
+    monkeypatch.setattr(os, "fsync", full)
+    result = call(*compiling(files, files / "model.onnx", "--dump-ir", files / "ir"))
+    assert result.exit_code == FAILED
+    assert re.search(r"^error: `\S+/ir/\S+`: no space left on device\n", result.stderr, re.M)
+
+
 def test_a_fault_of_anacc_is_one_sentence_too(
     call: Call, files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -341,27 +390,3 @@ def test_interrupt(call: Call, files: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("anacc.cli.inspect.load", interrupted)
     result = call("inspect", files / "program.bin")
     assert (result.exit_code, result.stderr) == (130, "\n")
-
-
-def anacc(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "anacc", *map(str, arguments)]
-
-
-def test_a_reader_that_leaves() -> None:
-    """More output than a pipe holds, and nobody who reads it."""
-    reader, writer = os.pipe()
-    os.close(reader)
-    result = subprocess.run(
-        anacc("targets", "show", "hermes"), stdout=writer, stderr=subprocess.PIPE, timeout=60
-    )
-    os.close(writer)
-    assert (result.returncode, result.stderr) == (0, b"")
-
-
-def test_an_encoding_that_lacks_a_name(files: Path) -> None:
-    environment = os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
-    result = subprocess.run(
-        anacc("run", files / "absent-\u00e9.bin"), capture_output=True, env=environment, timeout=60
-    )
-    assert result.returncode == FAILED
-    assert b"absent-\\xe9.bin" in result.stderr

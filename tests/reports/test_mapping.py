@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,11 +12,12 @@ import pytest
 from anacc.errors import ProgramError
 from anacc.reports import SCHEMA, render, report
 from anacc.reports.text import MAX_LAYERS, plain, table
+from anacc.targets import load_target, target_to_data
 from tests.cli.sample import MAPPING, image
 
 KEYS = {
-    "schema", "model", "target", "read_mode", "cores", "cells", "layers", "tiles", "units",
-    "links", "bounds", "host", "macs", "warnings", "program", "options", "provenance",
+    "schema", "model", "target", "target_files", "read_mode", "cores", "cells", "layers", "tiles",
+    "units", "links", "bounds", "host", "macs", "warnings", "program", "options", "provenance",
 }  # fmt: skip
 
 
@@ -53,6 +55,15 @@ def test_a_mapper_that_states_nothing() -> None:
     assert "cores    1 of 64" in render(made)
 
 
+def test_a_target_of_a_user(tmp_path: Path) -> None:
+    (tmp_path / "mychip.toml").write_text('inherit = "hermes"\ncrossbar.rows = 128\n')
+    target = target_to_data(load_target(tmp_path / "mychip.toml"))
+    manifest = image().manifest.model_copy(update={"target": target})
+    made = report(replace(image(), manifest=manifest))
+    assert (report(image())["target_files"], made["target_files"]) == ([], ["mychip.toml"])
+    assert "target   IBM HERMES Project Chip, changed by mychip.toml, 4-phase" in render(made)
+
+
 def test_a_target_that_states_nothing() -> None:
     plain_image = image()
     manifest = plain_image.manifest.model_copy(update={"target": {}, "options": {}})
@@ -62,12 +73,59 @@ def test_a_target_that_states_nothing() -> None:
     assert "unknown" in render(made)
 
 
-@pytest.mark.parametrize(
-    "mapping", [{"layers": 5}, {"layers": [5]}, {"bounds": [1]}, {"warnings": [{}]}]
-)
-def test_a_mapping_of_another_structure(mapping: dict[str, Any]) -> None:
-    with pytest.raises(ProgramError, match=f"`{next(iter(mapping))}` is not a"):
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"layers": 5}, "layers"),
+    ({"layers": [5]}, "layers.0"),
+    ({"layers": [{"matrix": 5}]}, "layers.0.matrix"),
+    ({"layers": [{"matrix": ["4"]}]}, "layers.0.matrix.0"),
+    ({"layers": [{}, {"cores": 5}]}, "layers.1.cores"),
+    ({"layers": [{"cores": [[]]}]}, "layers.0.cores.0"),
+    ({"layers": [{"nodes": [{}]}]}, "layers.0.nodes.0"),
+    ({"layers": [{"nodes": "Conv"}]}, "layers.0.nodes"),
+    ({"bounds": [1]}, "bounds"),
+    ({"bounds": {"a": 3}}, "bounds.a"),
+    ({"bounds": {"a": {"value": {}}}}, "bounds.a.value"),
+    ({"tiles": [{"cells_used": "x"}]}, "tiles.0.cells_used"),
+    ({"macs": {"crossbar": "a", "host": 1}}, "macs.crossbar"),
+    ({"host": [{"nodes": 3}]}, "host.0.nodes"),
+    ({"host": [{"reasons": [None]}]}, "host.0.reasons.0"),
+    ({"tiles": [{"cells_used": 10**400}]}, "tiles.0.cells_used"),
+    ({"tiles": [{"cells_used": True}]}, "tiles.0.cells_used"),
+    ({"macs": {"crossbar": -1}}, "macs.crossbar"),
+    ({"units": [1]}, "units.0"),
+    ({"links": []}, "links"),
+    ({"warnings": [{}]}, "warnings.0"),
+]
+
+
+@pytest.mark.parametrize(("mapping", "place"), WRONG, ids=[str(case[0])[:60] for case in WRONG])
+def test_a_mapping_of_another_structure(mapping: dict[str, Any], place: str) -> None:
+    with pytest.raises(ProgramError, match=f"mapping report: `{place}` is wrong: ") as caught:
         with_mapping(mapping)
+    assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("target", "place"),
+    [
+        ({"grid": 5}, "grid"),
+        ({"grid": {"rows": 8}}, "grid.rows"),
+        ({"crossbar": {"rows": {"value": "x"}}}, "crossbar.rows.value"),
+        ({"chip": {"name": {"value": []}}}, "chip.name.value"),
+    ],
+)
+def test_a_target_of_another_structure(target: dict[str, Any], place: str) -> None:
+    plain_image = image()
+    manifest = plain_image.manifest.model_copy(update={"target": target})
+    with pytest.raises(ProgramError, match=f"target in program: `{place}` is wrong: "):
+        report(replace(plain_image, manifest=manifest))
+
+
+def test_what_is_null_is_absent_and_other_keys_are_kept() -> None:
+    layer = {"name": "dense", "nodes": None, "matrix": None, "cores": None, "own": {"a": 1}}
+    made = with_mapping({"layers": [layer], "tiles": None, "bounds": {"a": {"value": None}}})
+    assert made["layers"] == [layer]
+    assert "dense" in render(made)
 
 
 def test_text() -> None:
@@ -119,6 +177,7 @@ def test_long_lists_are_shortened() -> None:
         (["core 0.1", "core 0.10", "core 0.2"], " 1-2, 10 "),
         (["core 0.63", "core 1.0", "core 1.1"], " 63, 1.0-1.1 "),
         (["somewhere"], " somewhere "),
+        (["core 0." + "9" * 10], " core 0.9999999999 "),
     ],
 )
 def test_cores(cores: list[str], text: str) -> None:
@@ -127,10 +186,30 @@ def test_cores(cores: list[str], text: str) -> None:
 
 def test_names_cannot_steer_a_terminal_or_the_layout() -> None:
     layer = {"name": "\x1b[31mred\n[bold]x", "nodes": ["a\nb"]}
-    text = render(with_mapping({"layers": [layer], "warnings": ["\x1b]0;title\x07"]}))
+    text = render(with_mapping({"layers": [layer], "warnings": ["\x1b]0;title\x07\nwarning: own"]}))
     assert "\x1b" not in text
     assert "?[31mred [bold]x" in text
-    assert "warning: ?]0;title?" in text
+    assert "warning: ?]0;title? warning: own\n" in text
+
+
+def test_no_name_of_a_file_reaches_the_text_unescaped() -> None:
+    """Every string that a program holds has an escape sequence."""
+    made = _marked(report(image()))
+    text = render(made, all_rows=True)
+    assert "\x1b" not in text and "\u202e" not in text
+
+
+def _marked(data: Any) -> Any:
+    match data:
+        case str():
+            return data + "\x1b[2J\u202e"
+        case dict():
+            keys = {key: _marked(key) if key == "dense" else key for key in data}
+            return {keys[key]: _marked(value) for key, value in data.items()}
+        case list():
+            return [_marked(value) for value in data]
+        case _:
+            return data
 
 
 def test_table_aligns_columns() -> None:

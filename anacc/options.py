@@ -1,0 +1,70 @@
+"""The options of a compilation as a caller gave them: each is checked before any work."""
+
+from __future__ import annotations
+
+import operator
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from anacc.errors import UsageError
+
+
+def checked_path(what: str, value: Any) -> None:
+    """Refuse what names no file.
+
+    Raises:
+        UsageError: naming the option.
+    """
+    if not isinstance(value, (str, os.PathLike)):
+        raise UsageError(f"`{what}` is a name or a path, not {_kind(value)}")
+
+
+def checked_choice(what: str, value: Any, known: Iterable[str]) -> None:
+    """Refuse a value that is none of those known.
+
+    Raises:
+        UsageError: naming the option and the value.
+    """
+    known = tuple(known)
+    if value not in known:
+        listed = ", ".join(f"`{name}`" for name in known)
+        raise UsageError(f"there is no {what} `{value}`", f"choose one of {listed}")
+
+
+def checked_seed(value: Any) -> int:
+    """The seed as a plain integer.
+
+    Raises:
+        UsageError: it is negative, or no integer.
+    """
+    try:
+        seed = operator.index(value)
+    except TypeError:
+        seed = -1
+    if seed < 0:
+        raise UsageError(f"`seed` is {value!r}, which is no integer from 0 on")
+    return seed
+
+
+def checked_sizes(value: Any) -> dict[str, int]:
+    """Sizes of symbolic dimensions by name, as plain integers; whether they fit is not asked.
+
+    Raises:
+        UsageError: it is no such mapping.
+    """
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise UsageError(f"`shapes` is a mapping from names to sizes, not {_kind(value)}")
+    sizes = {}
+    for name, size in value.items():
+        try:
+            sizes[str(name)] = operator.index(size)
+        except TypeError:
+            raise UsageError(f"`shapes` gives `{name}` the size {size!r}, no integer") from None
+    return sizes
+
+
+def _kind(value: Any) -> str:
+    return "None" if value is None else f"a value of type {type(value).__name__}"
