@@ -37,7 +37,7 @@ def infer_regroup(module: Module, op: Op) -> tuple[Type | None, ...]:
 def infer_gather(module: Module, op: Op) -> tuple[Type | None, ...]:
     """Nests fit their channels, and all addresses lie in the buffer."""
     size, window = op.integer("size"), op.integer("window")
-    stores: Any = op.attributes["stores"]
+    stores = op.nested("stores")
     parts = [channel(module, name) for name in op.operands[1:]]
     results = [channel(module, name) for name in op.results]
     if not parts or not results or len(stores) != len(parts):
@@ -45,7 +45,7 @@ def infer_gather(module: Module, op: Op) -> tuple[Type | None, ...]:
     for nest, part in zip(stores, parts, strict=True):
         if _check_nest(nest, size) != (part.tokens, part.token_size):
             raise ValueError("a store nest does not fit the tokens of its operand")
-    tokens, length = _check_nest(op.attributes["load"], size)
+    tokens, length = _check_nest(op.nested("load"), size)
     for form in {result.format for result in results}:
         width = sum(result.token_size for result in results if result.format == form)
         if width * window != length:

@@ -144,6 +144,10 @@ class Op:
             raise TypeError(f"{self.kind}: {name} is no string")
         return value
 
+    def nested(self, name: str) -> Any:
+        """An attribute that is declared as nested tuples (`any`), or absent: ()."""
+        return self.attributes.get(name, ())
+
 
 @dataclass(frozen=True)
 class Module:

@@ -24,7 +24,7 @@ def mapping(module: Module, target: Target, warnings: tuple[str, ...]) -> dict[s
             for number, op in enumerate(module.ops)
         ],
         "host": [
-            {"nodes": list(op.attributes["nodes"]), "reasons": list(op.attributes["reasons"])}  # type: ignore[arg-type]
+            {"nodes": list(op.nested("nodes")), "reasons": list(op.nested("reasons"))}
             for op in module.ops
             if op.kind == "host"
         ],

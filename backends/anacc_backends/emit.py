@@ -126,8 +126,7 @@ def _channels(module: Module, target: Target) -> tuple[Channel, ...]:
     room = capacities(module, target.links.channel_capacity.value)
     routes: dict[str, tuple[int, ...]] = {}
     for op in module.ops:
-        taken: Any = op.attributes.get("routes", ())
-        routes.update(zip(op.results, taken, strict=False))
+        routes.update(zip(op.results, op.nested("routes"), strict=False))
     found = []
     for name in module.values:
         kind = channel(module, name)

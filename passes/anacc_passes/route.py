@@ -246,20 +246,16 @@ def link_report(module: Module, target: Target) -> dict[str, Any]:
     consumers = module.consumers()
     distances = _Router(target)
     for op in module.ops:
-        routes = op.attributes.get("routes", ())
-        for name, route in zip(
-            op.results, routes if isinstance(routes, tuple) else (), strict=False
-        ):
-            if not name or not isinstance(route, tuple):
+        for name, route in zip(op.results, op.nested("routes"), strict=False):
+            if not name:
                 continue
             values = _values(module, name)
             cycles = -(-_BITS[channel(module, name).format] // target.links.bits_per_value.value)
-            numbers = [link for link in route if isinstance(link, int)]
-            for link in numbers:
+            for link in route:
                 schedule.setdefault(link, []).append([name[1:], values])
                 time = values * cycles / target.links.values_per_ns.value
                 busy[link] = busy.get(link, 0.0) + time
-            hops += values * len(numbers)
+            hops += values * len(route)
             bound += values * _least(distances, op, consumers[name])
     busiest = max(sorted(busy), key=lambda link: busy[link], default=None)
     return {

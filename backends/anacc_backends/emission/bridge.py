@@ -32,9 +32,9 @@ class _Gather:
     def __init__(self, emission: Emission, op: Op, stream: StreamWriter) -> None:
         self.emission, self.op, self.stream = emission, op, stream
         self.parts = op.operands[1:]
-        self.stores: tuple[Nest, ...] = op.attributes["stores"]  # type: ignore[assignment]
-        self.load: Nest = op.attributes["load"]  # type: ignore[assignment]
-        self.rescale: tuple[float, ...] = op.attributes["rescale"]  # type: ignore[assignment]
+        self.stores: tuple[Nest, ...] = op.nested("stores")
+        self.load: Nest = op.nested("load")
+        self.rescale: tuple[float, ...] = op.nested("rescale")
         self.format = FORMATS[emission.channel(self.parts[0]).format]
         stream.buffer = Buffer(self.format, op.integer("size"), op.integer("fill"))
 

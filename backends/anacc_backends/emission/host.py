@@ -49,16 +49,15 @@ def emit_output(emission: Emission, op: Op, stream: StreamWriter, borders: Borde
 
 def emit_host(emission: Emission, op: Op, stream: StreamWriter, borders: Borders) -> None:
     """Run a segment of the ONNX model."""
-    pairs: Any = op.attributes["borders"]
+    pairs = op.nested("borders")
     numbers = [
         borders.add(emission, channel, dict(described))
         for channel, described in zip((*op.operands, *op.results), pairs, strict=True)
     ]
     inputs, outputs = numbers[: len(op.operands)], numbers[len(op.operands) :]
     # A result that both the chip and the host take has a border for each, of one name.
-    names: Any = op.attributes["nodes"]
     taken = tuple(dict.fromkeys(borders.borders[number].name for number in inputs))
     given = tuple(dict.fromkeys(borders.borders[number].name for number in outputs))
-    borders.models.append(emission.module.source.extract(tuple(names), taken, given))
+    borders.models.append(emission.module.source.extract(op.nested("nodes"), taken, given))
     borders.segments.append(Segment(inputs=tuple(inputs), outputs=tuple(outputs)))
     stream.op("segment", len(borders.segments) - 1)
