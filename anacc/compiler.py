@@ -30,7 +30,7 @@ from anacc_passes.normalise import Normalise
 from anacc_passes.partition import Partition
 from anacc_passes.place import PACKINGS, Place
 from anacc_passes.quantise import Quantise
-from anacc_passes.ranges import CODES, METHODS
+from anacc_passes.ranges import LARGEST_CODE, METHODS
 from anacc_passes.route import Route
 from anacc_passes.tile import Tile
 
@@ -189,11 +189,11 @@ def _check_target(chip: Target) -> None:
             f"target `{name}` keeps the bias on the crossbar: not supported",
             'set `ldpu.bias = "ldpu"` in the target file',
         )
-    if chip.input.max_code.value != CODES:
+    if chip.input.max_code.value != LARGEST_CODE:
         raise CompileError(
             f"target `{name}` has an `input.max_code` of {chip.input.max_code.value}, "
-            f"and the codes of programs go up to {CODES}",
-            f"set `input.max_code = {CODES}` in the target file",
+            f"and the codes of programs go up to {LARGEST_CODE}",
+            f"set `input.max_code = {LARGEST_CODE}` in the target file",
         )
 
 

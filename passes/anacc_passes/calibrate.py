@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from anacc.errors import CompileError, UsageError
 from anacc.ir import Module, TensorType
-from anacc_passes.ranges import CODES, METHODS, Magnitudes
+from anacc_passes.ranges import LARGEST_CODE, METHODS, Magnitudes
 
 Feed = Mapping[str, npt.NDArray[Any]]
 
@@ -105,7 +105,8 @@ class Calibrate:
             self._visit(module, seen, Magnitudes.count)
         values = dict(module.values)
         scales = {
-            name: METHODS[self.method](magnitudes) / CODES for name, magnitudes in seen.items()
+            name: METHODS[self.method](magnitudes) / LARGEST_CODE
+            for name, magnitudes in seen.items()
         }
         for op in module.ops:
             for result in op.results:
@@ -115,7 +116,9 @@ class Calibrate:
         for name, scale in scales.items():
             # Binary32 is what borders divide by.
             rounded = float(np.float32(scale))
-            values[name] = replace(values[name], scale=rounded if rounded > 0 else 1.0 / CODES)
+            values[name] = replace(
+                values[name], scale=rounded if rounded > 0 else 1.0 / LARGEST_CODE
+            )
         return replace(module, values=values)
 
     def _visit(

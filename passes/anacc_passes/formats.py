@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from anacc.ir import Module, Op
 
-CODES = "i8"
-VALUES = "f16"
+INT8 = "i8"
+BINARY16 = "f16"
 MOVES = ("reshape", "transpose", "slice", "pad", "concat", "expand")
 POINTWISE = ("affine", "add", "multiply", "relu", "clamp", "sigmoid", "tanh")
 
@@ -18,10 +18,10 @@ POINTWISE = ("affine", "add", "multiply", "relu", "clamp", "sigmoid", "tanh")
 def _wanted(op: Op, position: int) -> str:
     """The format in which an op would like its operand (not for data movement)."""
     if op.kind in ("max_pool", "average_pool", "crossbar"):
-        return CODES
+        return INT8
     if op.kind == "lstm":
-        return CODES if position == 0 else VALUES
-    return VALUES
+        return INT8 if position == 0 else BINARY16
+    return BINARY16
 
 
 def has_values(module: Module) -> dict[str, bool]:
@@ -47,10 +47,10 @@ def demands(module: Module) -> dict[str, frozenset[str]]:
     needed: dict[str, set[str]] = {name: set() for name in module.values}
 
     def want(name: str, form: str) -> None:
-        needed[name].add(form if possible[name] else CODES)
+        needed[name].add(form if possible[name] else INT8)
 
     for _, name in module.outputs:
-        want(name, VALUES)
+        want(name, BINARY16)
     for op in reversed(module.ops):
         for position, operand in enumerate(op.operands):
             if not operand.startswith("%"):

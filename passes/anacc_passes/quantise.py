@@ -19,8 +19,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from anacc.ir import Module, Op, Value
-from anacc_passes.formats import VALUES, demands
-from anacc_passes.ranges import CODES
+from anacc_passes.formats import BINARY16, demands
+from anacc_passes.ranges import LARGEST_CODE
 
 _KEEPS = ("max_pool", "reshape", "transpose", "slice", "pad", "expand", "concat")
 
@@ -42,7 +42,7 @@ class Quantise:
         values = dict(module.values)
 
         def settle(name: str, scale: float) -> None:
-            if needed[name] <= {VALUES}:
+            if needed[name] <= {BINARY16}:
                 scale = _power_of_two(scale)
             values[name] = replace(values[name], scale=scale)
 
@@ -53,7 +53,7 @@ class Quantise:
         ops = []
         for op in module.ops:
             kept = _kept_scale(op, values, consumers)
-            hidden = 1.0 / CODES
+            hidden = 1.0 / LARGEST_CODE
             if op.kind == "lstm":
                 hidden = _hidden_scale(module, op)
                 op = replace(op, attributes={**op.attributes, "hidden_scale": hidden})
@@ -77,8 +77,8 @@ def _hidden_scale(module: Module, op: Op) -> float:
     if name.startswith("@"):
         limit = max(limit, float(np.abs(module.constants[name]).max(initial=0.0)))
     elif name:
-        limit = max(limit, (module.values[name].scale or 0.0) * CODES)
-    return limit / CODES
+        limit = max(limit, (module.values[name].scale or 0.0) * LARGEST_CODE)
+    return limit / LARGEST_CODE
 
 
 def _kept_scale(op: Op, values: dict[str, Value], consumers: dict[str, list[Op]]) -> float | None:
@@ -86,7 +86,7 @@ def _kept_scale(op: Op, values: dict[str, Value], consumers: dict[str, list[Op]]
         return None
     scales = {values[name].scale for name in op.operands if name.startswith("%")}
     kept = scales.pop() if len(scales) == 1 else None
-    if kept is None or abs(op.number("value")) <= CODES * kept:
+    if kept is None or abs(op.number("value")) <= LARGEST_CODE * kept:
         return kept
     only_pooled = all(reader.kind == "max_pool" for reader in consumers[op.results[0]])
     return kept if op.number("value") < 0 and only_pooled else None
@@ -96,4 +96,4 @@ def _operand_scale(op: Op, values: dict[str, Value]) -> float:
     for name in op.operands:
         if name.startswith("%") and values[name].scale is not None:
             return values[name].scale or 1.0
-    return 1.0 / CODES
+    return 1.0 / LARGEST_CODE

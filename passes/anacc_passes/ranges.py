@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-CODES = 127  # the largest code; design of the int8 format, the same for every chip
-LEVELS = CODES + 1  # magnitudes that codes can have
+LARGEST_CODE = 127  # the largest code; design of the int8 format, the same for every chip
+LEVELS = LARGEST_CODE + 1  # magnitudes that codes can have
 BINS = 4096
 CANDIDATES = 64
 KEPT = 0.9999  # share of the elements that `percentile` does not clip
@@ -73,8 +73,8 @@ def _best(seen: Magnitudes, cost: Callable[[int], float]) -> float:
 
 def _least_error(seen: Magnitudes) -> float:
     def error(part: int) -> float:
-        lsb = max(seen.maximum * part / CANDIDATES / CODES, 1e-300)
-        codes = np.clip(np.rint(seen.centres / lsb), 0, CODES)
+        lsb = max(seen.maximum * part / CANDIDATES / LARGEST_CODE, 1e-300)
+        codes = np.clip(np.rint(seen.centres / lsb), 0, LARGEST_CODE)
         return float(np.sum(seen.counts * (seen.centres - codes * lsb) ** 2))
 
     return _best(seen, error)

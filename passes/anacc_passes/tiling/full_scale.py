@@ -18,6 +18,7 @@ import numpy.typing as npt
 from anacc.ir import Module
 from anacc.targets import Target
 from anacc.targets.adc import AdcSettings
+from anacc_passes.ranges import LARGEST_CODE
 from anacc_passes.tiling.layout import Layout, Nest
 
 Feed = Mapping[str, npt.NDArray[Any]]
@@ -117,7 +118,9 @@ class Samples:
         array = array[:SAMPLES].reshape(-1, *layout.dims)
         moved = array.transpose(0, *(axis + 1 for axis in layout.permutation))
         shape = (len(moved), layout.tokens, layout.token_size)
-        return np.asarray(np.clip(np.rint(moved / scale), -127, 127), np.int8).reshape(shape)
+        return np.asarray(
+            np.clip(np.rint(moved / scale), -LARGEST_CODE, LARGEST_CODE), np.int8
+        ).reshape(shape)
 
     def vectors(self, value: str, layout: Layout, scale: float) -> Codes:
         """Some tokens of a value, shape (n, token size), n at most about `VECTORS`."""

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from anacc.targets.adc import AdcSettings
 from anacc_passes.binary16 import binary16, headroom
-from anacc_passes.ranges import CODES
+from anacc_passes.ranges import LARGEST_CODE
 from anacc_passes.tiling.builder import Builder
 from anacc_passes.tiling.full_scale import choose
 
@@ -213,5 +213,5 @@ def _gain(tiles: Sequence[RowTile], ldpu: Columns, summed: bool) -> float:
     terms = [tile.scale * (tile.adc.c_max if summed else 1) for tile in tiles]
     terms += [ldpu.offset, np.asarray([ldpu.low, ldpu.high])]
     if ldpu.residual:
-        terms.append(np.asarray(CODES * ldpu.residual_scale))
+        terms.append(np.asarray(LARGEST_CODE * ldpu.residual_scale))
     return headroom(*(term / ldpu.result_scale for term in terms))

@@ -13,10 +13,11 @@ import numpy as np
 
 from anacc.errors import IrError
 from anacc.ir import Op
+from anacc_passes.ranges import LARGEST_CODE
 from anacc_passes.tiling.builder import Builder, Tokens, balanced, load_nest
 from anacc_passes.tiling.layout import Layout, row_major, sample_dims
 
-LARGEST = {"i8": 127, "f16": 2048}
+LARGEST_FILL = {"i8": LARGEST_CODE, "f16": 2048}
 """The largest integer that a buffer of a format may hold where nothing is stored."""
 
 Place = tuple[int, tuple[int, ...]]
@@ -138,7 +139,7 @@ def move(
         channels = tuple(
             builder.channel(f"{stem}.{form}", form, size, result.tokens, scale) for size in sizes
         )
-        fill = int(np.clip(np.rint(movement.fill / scale), -LARGEST[form], LARGEST[form]))
+        fill = int(np.clip(np.rint(movement.fill / scale), -LARGEST_FILL[form], LARGEST_FILL[form]))
         builder.gather(
             nests,
             load_nest(result, *movement.load),

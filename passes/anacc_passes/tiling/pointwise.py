@@ -10,7 +10,7 @@ import numpy as np
 from anacc.errors import IrError
 from anacc.ir import Op
 from anacc_passes.binary16 import binary16, headroom
-from anacc_passes.ranges import CODES
+from anacc_passes.ranges import LARGEST_CODE
 from anacc_passes.tiling.builder import Builder, Tokens, bounds
 from anacc_passes.tiling.layout import Layout, row_major, sample_dims
 from anacc_passes.tiling.matrix import FloatArray
@@ -55,7 +55,11 @@ def formula(builder: Builder, op: Op, left: float, right: float, result: float) 
     elif op.kind not in ("relu", "add"):
         raise IrError(f"op `{op.kind}` is no elementwise function")
     function = "none" if op.kind == "affine" else op.kind
-    terms = (CODES * right,) if op.kind == "multiply" else (CODES * scale, CODES * right)
+    terms = (
+        (LARGEST_CODE * right,)
+        if op.kind == "multiply"
+        else (LARGEST_CODE * scale, LARGEST_CODE * right)
+    )
     unit = result * headroom(*(np.asarray(term) / result for term in (*terms, offset)))
     if op.kind != "multiply":
         scale = scale / unit

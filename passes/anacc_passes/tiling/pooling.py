@@ -7,10 +7,11 @@ import math
 import numpy as np
 
 from anacc.ir import Op
+from anacc_passes.ranges import LARGEST_CODE
 from anacc_passes.tiling.builder import Builder, Tokens, balanced
 from anacc_passes.tiling.crossbar import codes_of, spatial_nests
 
-LOWEST = -127  # no code is lower: what padding holds where a maximum is taken
+LOWEST = -LARGEST_CODE  # no code is lower: what padding holds where a maximum is taken
 
 
 def lower_pool(builder: Builder, op: Op, forms: frozenset[str]) -> Tokens:

@@ -17,7 +17,7 @@ import numpy as np
 
 from anacc.ir import Op
 from anacc_passes.binary16 import binary16
-from anacc_passes.ranges import CODES
+from anacc_passes.ranges import LARGEST_CODE
 from anacc_passes.tiling.builder import Builder, Tokens, balanced, bounds
 from anacc_passes.tiling.crossbar import codes_of, row_tiles, whole_parts
 from anacc_passes.tiling.full_scale import VECTORS, Codes, chosen_rows
@@ -202,7 +202,7 @@ def _lower_direction(
 
 def hidden_scale(op: Op) -> float:
     """Real value of one code of an LSTM's hidden states."""
-    return op.number("hidden_scale", 1.0 / CODES)
+    return op.number("hidden_scale", 1.0 / LARGEST_CODE)
 
 
 def _result_channels(
