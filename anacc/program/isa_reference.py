@@ -139,7 +139,8 @@ Before an instruction runs, in time that does not depend on loop counts:
   loop counting as one iteration;
 - converter settings: 1 or 4 phases, multiplier 1 to {multiplier}, shift 0 to {shift}, maximum 1 to
   {count};
-- registers, buffers and crossbars are used as said above;
+- registers, buffers and crossbars are used as said above; whether two accesses of a buffer meet is
+  searched within a budget for the whole program, beyond which they count as meeting;
 - each channel has one writer and a reader, no stream reads what it writes, and every reader takes
   as many tokens per sample as are written;
 - each border is used once, each segment run once, each model output crosses one border; scales

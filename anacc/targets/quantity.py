@@ -27,10 +27,10 @@ Source = Literal["published", "derived", "assumed"]
 
 SOURCES: tuple[Source, ...] = ("published", "derived", "assumed")
 
-#: Keys of the table that states one quantity in a target file.
+#: How the note begins of a value that a file sets without saying where it comes from.
 SET_IN = "set in "
-"""How the note begins of a value that a file sets without saying where it comes from."""
 
+#: Keys of the table that states one quantity in a target file.
 QUANTITY_KEYS = ("value", "unit", "source", "note")
 
 

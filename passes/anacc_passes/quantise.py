@@ -38,7 +38,7 @@ class Quantise:
     def __call__(self, module: Module) -> Module:
         """Apply the rules above in order of the ops."""
         needed = demands(module)
-        consumers = module.consumers()
+        unseen = _only_pooled(module)
         values = dict(module.values)
 
         def settle(name: str, scale: float) -> None:
@@ -52,7 +52,7 @@ class Quantise:
                 settle(name, value.scale)
         ops = []
         for op in module.ops:
-            kept = _kept_scale(op, values, consumers)
+            kept = _kept_scale(op, values, unseen)
             hidden = 1.0 / LARGEST_CODE
             if op.kind == "lstm":
                 hidden = _hidden_scale(module, op)
@@ -81,15 +81,24 @@ def _hidden_scale(module: Module, op: Op) -> float:
     return limit / LARGEST_CODE
 
 
-def _kept_scale(op: Op, values: dict[str, Value], consumers: dict[str, list[Op]]) -> float | None:
+def _kept_scale(op: Op, values: dict[str, Value], only_pooled: set[str]) -> float | None:
     if op.kind not in _KEEPS:
         return None
     scales = {values[name].scale for name in op.operands if name.startswith("%")}
     kept = scales.pop() if len(scales) == 1 else None
     if kept is None or abs(op.number("value")) <= LARGEST_CODE * kept:
         return kept
-    only_pooled = all(reader.kind == "max_pool" for reader in consumers[op.results[0]])
-    return kept if op.number("value") < 0 and only_pooled else None
+    return kept if op.number("value") < 0 and op.results[0] in only_pooled else None
+
+
+def _only_pooled(module: Module) -> set[str]:
+    """Values that maximum pooling alone reads."""
+    returned = {name for _, name in module.outputs}
+    return {
+        name
+        for name, readers in module.consumers().items()
+        if readers and name not in returned and all(op.kind == "max_pool" for op in readers)
+    }
 
 
 def _operand_scale(op: Op, values: dict[str, Value]) -> float:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Literal
 
-from anacc.errors import UsageError
+from anacc.errors import ProgramError, UsageError
 from anacc.program.image import Image
 from anacc_runtime.reference import Executor
 from anacc_runtime.registers import Array
@@ -56,7 +56,12 @@ class LoadedProgram:
                 than 1.
         """
         count = self.threads if threads is None else _checked(threads)
-        return self._executor(executor).run(feed, count)
+        try:
+            return self._executor(executor).run(feed, count)
+        except MemoryError:
+            raise ProgramError(
+                "the program needs more memory than there is", "run fewer samples at a time"
+            ) from None
 
     def close(self) -> None:
         """End the threads of the native executor once no run needs them; a later run starts them

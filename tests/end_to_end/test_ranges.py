@@ -172,3 +172,114 @@ def test_infinity_that_only_the_host_sees(tmp_path: Path) -> None:
     image, _ = compile_image(proto, target=precise_target(tmp_path), calibration=[feed])
     # ONNX Runtime's logarithm differs in the last bit with the batch: only its infinities count.
     assert np.isneginf(LoadedProgram(image).run(feed)["z"]).any()
+
+
+@pytest.mark.parametrize("low", [None, -3.4028235e38, -1e30])
+@pytest.mark.parametrize("residual", [False, True])
+def test_clip_without_a_lower_bound(tmp_path: Path, low: float | None, residual: bool) -> None:
+    added = [helper.make_node("Add", ["a", "x"], ["s"])] if residual else []
+    bounds = ["" if low is None else "low", "high"]
+    proto = model(
+        [
+            gemm("x", "w", "a"),
+            *added,
+            helper.make_node("Clip", ["s" if residual else "a", *bounds], ["y"]),
+        ],
+        {"x": ("N", 4)},
+        ["y"],
+        {
+            "w": uniform(4, 4),
+            "high": np.array(0.5, np.float32),
+            **({} if low is None else {"low": np.array(low, np.float32)}),
+        },
+    )
+    check(proto, {"x": uniform(16, 4)}, tmp_path)
+
+
+@pytest.mark.parametrize("largest", [3e3, 1e5])
+def test_recurrence_with_one_huge_weight(tmp_path: Path, largest: float) -> None:
+    """The recurrence counts in a larger unit, and so does what the input adds to it.
+
+    The unit that the huge weight drives is never above zero, so that the others can be compared.
+    """
+    hidden = 5
+    recurrence = uniform(1, 4 * hidden, hidden, scale=0.1)
+    recurrence[0, 0, 0] = largest
+    weight = uniform(1, 4 * hidden, 4)
+    bias = np.zeros((1, 8 * hidden), np.float32)
+    bias[0, 3 * hidden] = -50.0  # the candidate of unit 0 is -1: its input gate closes
+    proto = model(
+        [helper.make_node("LSTM", ["x", "w", "r", "b"], ["y"], hidden_size=hidden)],
+        {"x": (3, 1, 4)},
+        ["y"],
+        {"w": weight, "r": recurrence, "b": bias},
+    )
+    check(proto, {"x": uniform(3, 1, 4)}, tmp_path)
+
+
+def test_small_cell_state(tmp_path: Path) -> None:
+    """The factor that it leaves the GDPU with is beyond binary16."""
+    proto = model(
+        [helper.make_node("LSTM", ["x", "w", "r"], ["y", "h", "c"], hidden_size=5)],
+        {"x": (3, 1, 4)},
+        ["c"],
+        {"w": uniform(1, 20, 4), "r": uniform(1, 20, 5)},
+    )
+    feed = {"x": uniform(3, 1, 4, scale=1e-3)}
+    image, _ = compile_image(proto, target=precise_target(tmp_path), calibration=[feed])
+    found = assert_same_bits(image, feed)["c"]
+    expected = onnx_results(proto, feed)["c"]
+    assert np.abs(found - expected).max() < 0.25 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("pooled", [False, True])
+def test_padding_that_the_model_returns(tmp_path: Path, pooled: bool) -> None:
+    pool = [helper.make_node("MaxPool", ["p"], ["y"], kernel_shape=[3])] if pooled else []
+    proto = model(
+        [
+            helper.make_node("Conv", ["x", "w"], ["c"]),
+            helper.make_node("Pad", ["c", "pads", "value"], ["p"]),
+            *pool,
+        ],
+        {"x": ("N", 3, 8)},
+        ["p"],
+        {
+            "w": uniform(4, 3, 1),
+            "pads": np.array([0, 0, 1, 0, 0, 1], np.int64),
+            "value": np.array(-1e4, np.float32),
+        },
+    )
+    check(proto, {"x": uniform(6, 3, 8)}, tmp_path)
+
+
+def test_hyperbolic_tangent_of_huge_values(tmp_path: Path) -> None:
+    proto = model(
+        [gemm("x", "w", "a"), helper.make_node("Tanh", ["a"], ["y"])],
+        {"x": ("N", 4)},
+        ["y"],
+        {"w": uniform(4, 3)},
+    )
+    check(proto, {"x": uniform(16, 4, scale=1e7)}, tmp_path)
+
+
+def test_concatenation_of_values_of_unlike_size(tmp_path: Path) -> None:
+    """Hidden states have a fixed scale, however small they are."""
+    proto = model(
+        [
+            helper.make_node("LSTM", ["x", "w", "r"], ["y"], hidden_size=4),
+            helper.make_node("Squeeze", ["y", "one"], ["s"]),
+            helper.make_node("Concat", ["s", "x"], ["j"], axis=2),
+            helper.make_node("MatMul", ["j", "v"], ["z"]),
+        ],
+        {"x": (3, 1, 4)},
+        ["z"],
+        {
+            "w": uniform(1, 16, 4),
+            "r": uniform(1, 16, 4),
+            "one": np.array([1], np.int64),
+            "v": uniform(8, 3),
+        },
+    )
+    feed = {"x": uniform(3, 1, 4, scale=1e-8)}
+    image, _ = compile_image(proto, target=precise_target(tmp_path), calibration=[feed])
+    assert_same_bits(image, feed)

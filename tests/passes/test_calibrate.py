@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anacc.errors import CompileError, UsageError
+from anacc.errors import CompileError
 from anacc.ir import Module
 from anacc.ir.parse import parse_module
 from anacc_passes.calibrate import AT_ONCE, Calibrate
@@ -158,12 +158,6 @@ def test_a_value_that_is_not_finite_is_named(wrong: float, place: int) -> None:
     with pytest.raises(CompileError, match="`x` is not finite") as caught:
         scales("minmax", sample(3), x, sample(4))
     assert caught.value.hint is not None
-
-
-def test_an_unknown_method_is_refused_with_those_that_exist() -> None:
-    with pytest.raises(UsageError, match="`best` is unknown") as caught:
-        scales("best", sample(0))
-    assert caught.value.hint == "use entropy, minmax, mse, percentile"
 
 
 @pytest.mark.parametrize("feeds", [[], [feed(np.zeros((0, 4)))]])

@@ -104,7 +104,7 @@ class _Gather:
         if factor == 1.0:
             return token
         scaled = stream.register("f16", token.length)
-        stream.op("scale", scaled, token, self.emission.scalar(factor))
+        stream.scale(scaled, token, factor)
         if self.emission.channel(self.parts[index]).format == "f16":
             return scaled
         quantised = stream.register("i8", token.length)

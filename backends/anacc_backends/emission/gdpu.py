@@ -40,8 +40,7 @@ def emit_pointwise(emission: Emission, op: Op, stream: StreamWriter) -> None:
             stream.op("lookup", y, y, emission.tanh())
         elif function in ("add", "multiply"):
             other = stream.register("f16", size)
-            factor = emission.scalar(op.number("right_scale"))
-            stream.op("scale", other, stream.receive(right), factor)
+            stream.scale(other, stream.receive(right), op.number("right_scale"))
             stream.op(function, y, y, other)
         stream.multiply_by(y, out)
         codes, values = op.results
@@ -77,13 +76,11 @@ def emit_lstm_cell(emission: Emission, op: Op, stream: StreamWriter) -> None:
     cell = stream.register("f16", units, state=True)
     if initial_c:
         scaled = stream.register("f16", units)
-        factor = emission.scalar(op.number("c_scale"))
-        stream.op("scale", scaled, _initial(emission, stream, initial_c, units), factor)
+        stream.scale(scaled, _initial(emission, stream, initial_c, units), op.number("c_scale"))
         stream.op("copy", cell, scaled)
     if initial_h:
         first, start = stream.register("f16", units), stream.register("i8", units)
-        factor = emission.scalar(op.number("h_scale"))
-        stream.op("scale", first, _initial(emission, stream, initial_h, units), factor)
+        stream.scale(first, _initial(emission, stream, initial_h, units), op.number("h_scale"))
         stream.op("quantise", start, first)
         stream.send(feedback, start)
     else:
@@ -106,7 +103,7 @@ def emit_lstm_cell(emission: Emission, op: Op, stream: StreamWriter) -> None:
         stream.op("add", cell, cell, a)
         stream.op("lookup", unscaled, cell, table)
         stream.op("multiply", unscaled, o, unscaled)
-        stream.op("scale", hidden, unscaled, emission.scalar(op.number("h_unit")))
+        stream.scale(hidden, unscaled, op.number("h_unit"))
         stream.op("quantise", codes, hidden)
         stream.send(feedback, codes)
         if y_codes:
@@ -119,5 +116,5 @@ def emit_lstm_cell(emission: Emission, op: Op, stream: StreamWriter) -> None:
         stream.send(last_values, hidden)
     if last_c:
         out = stream.register("f16", units)
-        stream.op("scale", out, cell, emission.scalar(op.number("last_c_scale")))
+        stream.scale(out, cell, op.number("last_c_scale"))
         stream.send(last_c, out)

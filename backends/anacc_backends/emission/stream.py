@@ -211,13 +211,16 @@ class StreamWriter:
             offset += size
 
     def multiply_by(self, slot: Slice, factor: float) -> None:
-        """Multiply a binary16 slice by a positive number, in steps that binary16 constants hold."""
-        step = 2.0**15
-        while factor > step:
-            self.op("scale", slot, slot, self.emission.scalar(step))
-            factor /= step
+        """Multiply a binary16 slice by a positive number; see `scale`."""
         if factor != 1.0:
-            self.op("scale", slot, slot, self.emission.scalar(factor))
+            self.scale(slot, slot, factor)
+
+    def scale(self, into: Slice, source: Slice, factor: float) -> None:
+        """into = source * factor, for any factor from 0 on: in steps of powers of two where one
+        binary16 constant does not hold it exactly enough."""
+        for step in _steps(factor):
+            self.op("scale", into, source, self.emission.scalar(step))
+            source = into
 
     def deliver(self, codes: str, values: str, source: Slice) -> None:
         """Send binary16 values as they are, and quantised, to the channels that are wanted."""
@@ -232,3 +235,15 @@ class StreamWriter:
         """The stream."""
         (body,) = self._bodies
         return Stream(self.unit, self.name, tuple(self.registers), self.buffer, tuple(body))
+
+
+def _steps(factor: float) -> list[float]:
+    """Factors whose product is the given one, each a normal binary16 number, the last the rest."""
+    steps = []
+    while factor > 2.0**15:
+        steps.append(2.0**15)
+        factor /= 2.0**15
+    while 0.0 < factor < 2.0**-14:
+        steps.append(2.0**-14)
+        factor *= 2.0**14
+    return [*steps, factor]

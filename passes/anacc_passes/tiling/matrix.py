@@ -128,24 +128,22 @@ def column_of_tiles(
     *,
     tokens: int,
     layer: str,
-    partial: str = "",
 ) -> tuple[str, str]:
     """Add the row tiles of one column of tiles: each adds its product to the partial sum of the one
-    before.  Only a chain that starts without a partial sum carries the offset; the last tile
-    adds the residual, activates, and gives the formats that are wanted.
+    before.  The first one carries the offset; the last one adds the residual, activates, and gives
+    the formats that are wanted.
 
     Args:
         builder: the module under construction.
         stem: name of the result, with its `%`.
         weight: real weights of these columns, shape (all rows, columns), rows as in `inputs`.
         inputs: the row tiles in ascending order; their rows index `weight` from the first
-            tile's first row on.
+            one's first row on.
         columns: (first, last + 1) of the layer's matrix.
         ldpu: what the LDPU does.
         origins: ONNX nodes.
         tokens: tokens of the result.
         layer: name of the layer, for reports.
-        partial: channel of a partial sum, or "".
 
     Returns:
         Channels of codes and of binary16 values, "" where not wanted.
@@ -157,9 +155,9 @@ def column_of_tiles(
         for item in inputs
         for a, b in [item.rows]
     ]
-    gain = _gain(tiles, ldpu, summed=len(tiles) > 1 or bool(partial or ldpu.residual))
+    gain = _gain(tiles, ldpu)
     unit = ldpu.result_scale * gain
-    results = ("", "")
+    results, partial = ("", ""), ""
     for tile in tiles:
         last = tile is tiles[-1]
         rows = tile.item.rows
@@ -204,14 +202,17 @@ def column_of_tiles(
     return results
 
 
-def _gain(tiles: Sequence[RowTile], ldpu: Columns, summed: bool) -> float:
+def _gain(tiles: Sequence[RowTile], ldpu: Columns) -> float:
     """By how much the LDPU's unit must exceed the result's, a power of two.
 
-    No constant then leaves the range of binary16, and where products are summed, no term of the sum
-    does; it is 1 unless these are hundreds of times larger than the results.
+    No constant then leaves the range of binary16, and where row tiles or a residual operand are
+    added, no sum does, whatever the order of its terms.  It is 1 unless these are hundreds of
+    times larger than the results.  Bounds of a clamp do not count: beyond the range, they bound
+    nothing.
     """
-    terms = [tile.scale * (tile.adc.c_max if summed else 1) for tile in tiles]
-    terms += [ldpu.offset, np.asarray([ldpu.low, ldpu.high])]
+    if len(tiles) == 1 and not ldpu.residual:
+        return headroom(tiles[0].scale / ldpu.result_scale, ldpu.offset / ldpu.result_scale)
+    largest = sum((tile.scale * tile.adc.c_max for tile in tiles), np.abs(ldpu.offset))
     if ldpu.residual:
-        terms.append(np.asarray(LARGEST_CODE * ldpu.residual_scale))
-    return headroom(*(term / ldpu.result_scale for term in terms))
+        largest = largest + LARGEST_CODE * ldpu.residual_scale
+    return headroom(largest / ldpu.result_scale)

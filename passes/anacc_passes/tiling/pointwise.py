@@ -9,7 +9,7 @@ import numpy as np
 
 from anacc.errors import IrError
 from anacc.ir import Op
-from anacc_passes.binary16 import binary16, headroom
+from anacc_passes.binary16 import LARGEST, binary16, headroom
 from anacc_passes.ranges import LARGEST_CODE
 from anacc_passes.tiling.builder import Builder, Tokens, bounds
 from anacc_passes.tiling.layout import Layout, row_major, sample_dims
@@ -37,7 +37,8 @@ def formula(builder: Builder, op: Op, left: float, right: float, result: float) 
     """
     one, zero = np.ones((1, 1)), np.zeros((1, 1))
     if op.kind in ("tanh", "sigmoid"):
-        return Formula(op.kind, one * left, zero, out_scale=1.0 / result)
+        # Any code that counts more than the range of binary16 is far beyond the table's.
+        return Formula(op.kind, one * min(left, LARGEST), zero, out_scale=1.0 / result)
     scale, offset, low, high = one * left, zero, 0.0, 0.0
     if op.kind == "affine":
         layout = builder.layouts[op.results[0]]

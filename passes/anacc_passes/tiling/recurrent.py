@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from anacc.ir import Op
-from anacc_passes.binary16 import binary16
+from anacc_passes.binary16 import LARGEST, binary16
 from anacc_passes.ranges import LARGEST_CODE
 from anacc_passes.tiling.builder import Builder, Tokens, balanced, bounds
 from anacc_passes.tiling.crossbar import codes_of, row_tiles, whole_parts
@@ -121,6 +121,8 @@ def _initial(
         state = builder.module.constants[name][direction].reshape(-1)
         if not state.any():
             return ("",) * len(sizes), 1.0
+        # Like a state that enters the chip, it saturates.
+        state = np.clip(state, -LARGEST, LARGEST)
         pieces = (binary16(state[a:b], f"node `{op.origins[0]}`") for a, b in bounds(sizes))
         return tuple(builder.constant(f"{name[1:]}.chunk", piece) for piece in pieces), 1.0
     found = builder.tokens[name]
@@ -157,8 +159,8 @@ def _lower_direction(
     stem = next(name for name in op.results if name) + (".reverse" if way.reverse else "")
     feedback = tuple(builder.channel(f"{stem}.h", "i8", size, steps + 1, scale) for size in sizes)
     inputs = _inputs(builder, op, sequence)
-    features = inputs[-1].rows[1]
-    recurrent = _feedback_inputs(builder, op, way, feedback, features)
+    inputs += _feedback_inputs(builder, op, way, feedback, features=inputs[-1].rows[1])
+    weight = np.concatenate([way.weight, way.recurrence], axis=1)
     h0, h0_scale = _initial(builder, op, 4, way.index, sizes)
     c0, c0_scale = _initial(builder, op, 5, way.index, sizes)
     found: Results = {name: {form: [] for form in ("i8", "f16")} for name in RESULTS}
@@ -168,14 +170,17 @@ def _lower_direction(
         chosen = _gate_rows(first, last, hidden)
         columns = (4 * first, 4 * last)
         ldpu = Columns(np.ones(len(chosen)), way.bias[chosen], frozenset({"f16"}), 1.0)
-        _, partial = column_of_tiles(
-            builder, f"{stem}.input", way.weight[chosen].T, inputs, columns, ldpu, op.origins,
-            tokens=steps, layer=layer,
-        )  # fmt: skip
         _, gates = column_of_tiles(
-            builder, f"{stem}.gates", way.recurrence[chosen].T, recurrent, columns, ldpu,
-            op.origins, tokens=steps, layer=layer, partial=partial,
-        )  # fmt: skip
+            builder,
+            f"{stem}.gates",
+            weight[chosen].T,
+            inputs,
+            columns,
+            ldpu,
+            op.origins,
+            tokens=steps,
+            layer=layer,
+        )
         states = _result_channels(builder, op, stem, chunk, steps, wanted)
         for name, channels in states.items():
             for form, channel in channels.items():
