@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from anacc.ir import Op
 from anacc.program.model import Access, Buffer, Const, Format, Slice
 from anacc_backends.emission.stream import FORMATS, Emission, StreamWriter
-from anacc_passes.tiling.layout import Nest
+from anacc_passes.tiling.layout import Nest, row_major
 
 
 def emit_regroup(emission: Emission, op: Op, stream: StreamWriter) -> None:
@@ -26,6 +27,44 @@ def _worth(count: int) -> list[int]:
     return [count] if count > 1 else []
 
 
+@dataclass(frozen=True)
+class _Rows:
+    """Some rounds of the outermost loop of a nest: first + sum(index * step) over loops.
+
+    Attributes:
+        first: the first round.
+        loops: (count, step) pairs, outermost first; one that runs once is left out.
+        opened: how many of them are open already.
+    """
+
+    first: int
+    loops: tuple[tuple[int, int], ...]
+    opened: int = 0
+
+    def kept(self) -> tuple[tuple[int, int], ...]:
+        """The loops that there are."""
+        new = (pair for pair in self.loops[self.opened :] if pair[0] > 1)
+        return (*self.loops[: self.opened], *new)
+
+
+def _counts(nest: Nest, rows: _Rows | None) -> list[int]:
+    """The loops to open for a nest, or for some rows of it."""
+    counts = nest[0]
+    if rows is None:
+        return [*counts]
+    return [*(count for count, _ in rows.kept()[rows.opened :]), *counts[1:]]
+
+
+def _address(nest: Nest, rows: _Rows | None) -> Access:
+    """The address of a nest within the loops for it, or for some rows of it."""
+    _, base, strides, dims = nest
+    if rows is None:
+        return Access(base, strides, dims)
+    pitch, *inner = strides
+    over = (step * pitch for _, step in rows.kept())
+    return Access(base + rows.first * pitch, (*over, *inner), dims)
+
+
 class _Gather:
     """One `gather` op; rows are rounds of the outermost store and load loops."""
 
@@ -42,25 +81,25 @@ class _Gather:
         step = self.op.integer("step")
         if step == 0:
             for members in self._by_loops():
-                self._store(members, 0, [])
-            self._load(0, [])
+                self._store(members)
+            self._load()
             return
         lead = self.op.integer("lead")
         rows_in, rows_out = self.stores[0][0][0], self.load[0][0]
         everything = range(len(self.parts))
         if lead:
-            self._store_rows(everything, 0, [(lead, 1)])
-        self._load_rows(0, [])
+            self._store(everything, _Rows(0, ((lead, 1),)))
+        self._load(_Rows(0, ()))
         steady = min(rows_out - 1, (rows_in - lead) // step)
         if steady:
             with self.stream.loop(steady):
-                self._store_rows(everything, lead, [(steady, step), (step, 1)], opened=1)
-                self._load_rows(1, [(steady, 1)], opened=1)
+                self._store(everything, _Rows(lead, ((steady, step), (step, 1)), opened=1))
+                self._load(_Rows(1, ((steady, 1),), opened=1))
         stored = lead + steady * step
         if rows_in > stored:
-            self._store_rows(everything, stored, [(rows_in - stored, 1)])
+            self._store(everything, _Rows(stored, ((rows_in - stored, 1),)))
         if rows_out > 1 + steady:
-            self._load_rows(1 + steady, [(rows_out - 1 - steady, 1)])
+            self._load(_Rows(1 + steady, ((rows_out - 1 - steady, 1),)))
 
     def _by_loops(self) -> list[list[int]]:
         """Operands that have the same loops are stored together: each has a place of its own."""
@@ -69,32 +108,11 @@ class _Gather:
             groups.setdefault(nest[0], []).append(index)
         return list(groups.values())
 
-    def _store_rows(
-        self, members: Sequence[int], first: int, rows: list[tuple[int, int]], opened: int = 0
-    ) -> None:
-        """Store rows first + sum(index * step) over the (count, step) pairs of `rows`, the first
-        `opened` of which are loops that are already open."""
-        self._store(members, first, rows, opened, inner=1)
-
-    def _load_rows(self, first: int, rows: list[tuple[int, int]], opened: int = 0) -> None:
-        self._load(first, rows, opened, inner=1)
-
-    def _store(
-        self,
-        members: Sequence[int],
-        first: int,
-        rows: list[tuple[int, int]],
-        opened: int = 0,
-        inner: int = 0,
-    ) -> None:
-        counts = self.stores[members[0]][0]
-        new = [pair for pair in rows[opened:] if pair[0] > 1]
-        with self.stream.loops([count for count, _ in new] + list(counts[inner:])):
+    def _store(self, members: Sequence[int], rows: _Rows | None = None) -> None:
+        """Store the operands, all rounds of them or some rows."""
+        with self.stream.loops(_counts(self.stores[members[0]], rows)):
             for index in members:
-                _, base, strides, dims = self.stores[index]
-                pitch = strides[0] if inner else 0
-                over = tuple(step * pitch for _, step in (*rows[:opened], *new))
-                address = Access(base + first * pitch, (*over, *strides[inner:]), dims)
+                address = _address(self.stores[index], rows)
                 self.stream.op("store", address, self._received(index))
 
     def _received(self, index: int) -> Slice:
@@ -111,21 +129,15 @@ class _Gather:
         stream.op("quantise", quantised, scaled)
         return quantised
 
-    def _load(
-        self, first: int, rows: list[tuple[int, int]], opened: int = 0, inner: int = 0
-    ) -> None:
-        counts, base, strides, dims = self.load
-        new = [pair for pair in rows[opened:] if pair[0] > 1]
-        pitch = strides[0] if inner else 0
-        over = tuple(step * pitch for _, step in (*rows[:opened], *new))
-        address = Access(base + first * pitch, (*over, *strides[inner:]), dims)
-        with self.stream.loops([count for count, _ in new] + list(counts[inner:])):
+    def _load(self, rows: _Rows | None = None) -> None:
+        """Load, reduce and send the tokens, all rounds of them or some rows."""
+        address = _address(self.load, rows)
+        with self.stream.loops(_counts(self.load, rows)):
             taken = self.stream.register(self.format, address.length)
             self.stream.op("load", taken, address)
-            averaged = self._constant(first, [step for _, step in (*rows[:opened], *new)], inner)
-            self._finish(taken, averaged)
+            self._finish(taken, self._constant(rows))
 
-    def _constant(self, first: int, steps: list[int], inner: int) -> Const | None:
+    def _constant(self, rows: _Rows | None) -> Const | None:
         """Where the average-pooling scale of a token stands."""
         name = self.op.operands[0]
         if not name:
@@ -133,35 +145,28 @@ class _Gather:
         array = self.emission.module.constants[name]
         base = self.emission.constants32.add(array)
         counts = self.load[0]
-        if array.size == 1:
-            return Const(base, (0,) * (len(steps) + len(counts) - inner), 1)
-        pitches = [1] * len(counts)
-        for axis in range(len(counts) - 2, -1, -1):
-            pitches[axis] = pitches[axis + 1] * counts[axis + 1]
-        row = pitches[0] if inner else 0
-        over = tuple(step * row for step in steps)
-        return Const(base + first * row, (*over, *pitches[inner:]), 1)
+        # One scale for all tokens, or one for each in their order.
+        strides = (0,) * len(counts) if array.size == 1 else row_major(counts)
+        place = _address((counts, base, strides, ()), rows)
+        return Const(place.base, place.strides, 1)
 
     def _finish(self, taken: Slice, average: Const | None) -> None:
         """Reduce what was loaded and send it."""
         stream, emission, results = self.stream, self.emission, self.op.results
         length = taken.length // self.op.integer("window")
-        reduced = taken
-        codes = [name for name in results if emission.channel(name).format == "i8"]
-        values = [name for name in results if emission.channel(name).format == "f16"]
-        if self.op.attributes["reduce"] == "max":
-            reduced = stream.register("i8", length)
-            stream.op("maximum", reduced, taken)
-        elif average is not None:
+        if average is not None:
             total, mean = stream.register(Format.INT32, length), stream.register("f16", length)
             stream.op("sum", total, taken)
             stream.op("average", mean, total, average)
-            if values:
-                stream.send_parts(values, mean)
-            if not codes:
-                return
-            reduced = stream.register("i8", length)
-            stream.op("quantise", reduced, mean)
-            stream.send_parts(codes, reduced)
+            codes = [name for name in results if emission.channel(name).format == "i8"]
+            stream.send_parts([name for name in results if name not in codes], mean)
+            if codes:
+                quantised = stream.register("i8", length)
+                stream.op("quantise", quantised, mean)
+                stream.send_parts(codes, quantised)
             return
-        stream.send_parts(results, reduced)
+        if self.op.attributes["reduce"] == "max":
+            largest = stream.register("i8", length)
+            stream.op("maximum", largest, taken)
+            taken = largest
+        stream.send_parts(results, taken)

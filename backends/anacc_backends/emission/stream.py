@@ -128,7 +128,6 @@ class StreamWriter:
         self.buffer: Buffer | None = None
         self._bodies: list[list[Node]] = [[]]
         self._at_hand: list[dict[str, Slice]] = [{}]  # received tokens, for each open scope
-        self._strides: list[int] = []
 
     def register(self, form: str | Format, length: int, state: bool = False) -> Slice:
         """A new register, as the slice of all its elements."""

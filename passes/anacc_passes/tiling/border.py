@@ -76,7 +76,7 @@ def leave(builder: Builder, value: str, origins: tuple[str, ...]) -> tuple[str, 
     if value in builder.tensors:
         return builder.tensors[value], None
     found = builder.tokens[value]
-    form = "f16" if "f16" in found.parts else "i8"
+    form = found.finest
     joined = builder.regroup(found.parts[form], (found.layout.token_size,), origins)
     return joined[0], found.layout
 

@@ -33,6 +33,11 @@ class Tokens:
     parts: Mapping[str, tuple[str, ...]]
     scale: float
 
+    @property
+    def finest(self) -> str:
+        """The most exact format that exists: binary16 values are not rounded to codes."""
+        return "f16" if "f16" in self.parts else "i8"
+
 
 @dataclass
 class Builder:

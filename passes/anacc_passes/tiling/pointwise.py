@@ -104,7 +104,7 @@ def _matched(builder: Builder, op: Op, position: int, layout: Layout) -> tuple[T
     """An operand in the layout of the result, and the format to take it in."""
     name = op.operands[position]
     found = builder.tokens[name]
-    form = "f16" if "f16" in found.parts else "i8"
+    form = found.finest
     if found.layout != layout:
         strides = row_major(sample_dims(builder.module.tensor(name)))
         movement = Movement(layout.tokens * layout.token_size, ((0, strides),), (0, strides))

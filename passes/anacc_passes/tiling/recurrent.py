@@ -126,7 +126,7 @@ def _initial(
         pieces = (binary16(state[a:b], f"node `{op.origins[0]}`") for a, b in bounds(sizes))
         return tuple(builder.constant(f"{name[1:]}.chunk", piece) for piece in pieces), 1.0
     found = builder.tokens[name]
-    form = "f16" if "f16" in found.parts else "i8"
+    form = found.finest
     hidden = sum(sizes)
     strides = row_major(found.layout.dims)
     movement = Movement(math.prod(found.layout.dims), ((0, strides),), (direction * hidden, (1,)))
