@@ -12,6 +12,7 @@ runtime, loads neither the compiler nor ONNX Runtime.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from anacc.errors import (
@@ -27,12 +28,14 @@ from anacc.errors import (
 
 if TYPE_CHECKING:
     from anacc.api import Program, compile, load
+    from anacc_runtime.noise import ConversionNoise
 
 __version__ = "0.1.0"
 
 __all__ = [
     "AnaccError",
     "CompileError",
+    "ConversionNoise",
     "FeedError",
     "IrError",
     "ModelError",
@@ -45,15 +48,19 @@ __all__ = [
     "load",
 ]
 
-_LAZY = frozenset({"Program", "compile", "load"})
+# The module of each name that is resolved when it is first used.
+_LAZY = {
+    "ConversionNoise": "anacc_runtime.noise",
+    "Program": "anacc.api",
+    "compile": "anacc.api",
+    "load": "anacc.api",
+}
 
 
 def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from anacc import api
-
-    return getattr(api, name)
+    return getattr(import_module(_LAZY[name]), name)
 
 
 def __dir__() -> list[str]:

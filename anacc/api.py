@@ -20,7 +20,7 @@ from anacc.program.manifest import Port
 if TYPE_CHECKING:
     import onnx
 
-    from anacc_runtime import LoadedProgram
+    from anacc_runtime import ConversionNoise, LoadedProgram
 
 Feed = Mapping[str, npt.ArrayLike]
 """Input arrays by name, exactly as ONNX Runtime takes them."""
@@ -52,7 +52,13 @@ class Program:
         return self.image.manifest.outputs
 
     def run(
-        self, feed: Feed, *, executor: Executor = "native", threads: int | None = None
+        self,
+        feed: Feed,
+        *,
+        executor: Executor = "native",
+        threads: int | None = None,
+        noise: ConversionNoise | None = None,
+        first_sample: int = 0,
     ) -> dict[str, npt.NDArray[Any]]:
         """Run the program on the simulated chip.
 
@@ -64,6 +70,10 @@ class Program:
             executor: `native` (C) or `reference` (NumPy, the specification); both give the same
                 bits.
             threads: number of threads of the native executor; None: the program's default.
+            noise: Gaussian noise of the converters, `anacc.ConversionNoise`; None: none.
+                The same noise, seed and trial give the same bits, on every CPU.
+            first_sample: index of the feed's first sample in a batch that is run in parts: each
+                sample has noise of its own, by its index.
 
         Returns:
             An array for each output, by name.
@@ -71,13 +81,20 @@ class Program:
         Raises:
             FeedError: an array is missing, superfluous, or of a wrong shape or element type.
             ProgramError: a weight member of the file is damaged.
-            UsageError: there is no such executor, or the number of threads is not positive.
+            UsageError: there is no such executor, or the number of threads is not positive, or
+                `first_sample` is out of range.
         """
         if self._loaded is None:
             from anacc_runtime import LoadedProgram
 
             self._loaded = LoadedProgram(self.image, threads=self._threads)
-        return self._loaded.run(_arrays(feed), executor=executor, threads=threads)
+        return self._loaded.run(
+            _arrays(feed),
+            executor=executor,
+            threads=threads,
+            noise=noise,
+            first_sample=first_sample,
+        )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the program to a file, which appears whole or not at all.

@@ -21,10 +21,12 @@ class Traffic:
     """Tokens per sample that each stream moves.
 
     Attributes:
+        channels: their number.
         sent: for each stream, the tokens that it appends to each channel that it writes.
         received: for each stream, the tokens that it takes from each channel that it reads.
     """
 
+    channels: int
     sent: tuple[dict[int, int], ...]
     received: tuple[dict[int, int], ...]
 
@@ -41,37 +43,37 @@ def traffic(code: Code, manifest: Manifest) -> Traffic:
             counts[direction, channel] += tokens
         sent.append({channel: n for (kind, channel), n in counts.items() if kind == "send"})
         received.append({channel: n for (kind, channel), n in counts.items() if kind == "recv"})
-    return Traffic(tuple(sent), tuple(received))
+    return Traffic(len(code.channels), tuple(sent), tuple(received))
 
 
-def token_counts(code: Code, manifest: Manifest) -> tuple[int, ...]:
+def token_counts(moved: Traffic) -> tuple[int, ...]:
     """Tokens per sample that pass through each channel, as its writer counts them."""
-    counts = [0] * len(code.channels)
-    for sent in traffic(code, manifest).sent:
+    counts = [0] * moved.channels
+    for sent in moved.sent:
         for channel, tokens in sent.items():
             counts[channel] += tokens
     return tuple(counts)
 
 
-def writers(code: Code, manifest: Manifest) -> tuple[tuple[int, ...], ...]:
+def writers(moved: Traffic) -> tuple[tuple[int, ...], ...]:
     """For each channel the streams that write it, in rising order; one in a valid program."""
-    return _users(traffic(code, manifest).sent, len(code.channels))
+    return _users(moved.sent, moved.channels)
 
 
-def readers(code: Code, manifest: Manifest) -> tuple[tuple[int, ...], ...]:
+def readers(moved: Traffic) -> tuple[tuple[int, ...], ...]:
     """For each channel the streams that read it, in rising order."""
-    return _users(traffic(code, manifest).received, len(code.channels))
+    return _users(moved.received, moved.channels)
 
 
-def stream_graph(code: Code, manifest: Manifest) -> nx.DiGraph[int]:
+def stream_graph(moved: Traffic) -> nx.DiGraph[int]:
     """The streams as a `networkx.DiGraph`.
 
     Nodes are stream numbers.  An edge leads from a writer to a reader; its attribute `channels` is
     the list of channels between them, in rising order.
     """
     graph: nx.DiGraph[int] = nx.DiGraph()
-    graph.add_nodes_from(range(len(code.streams)))
-    ends = zip(writers(code, manifest), readers(code, manifest), strict=True)
+    graph.add_nodes_from(range(len(moved.sent)))
+    ends = zip(writers(moved), readers(moved), strict=True)
     for channel, (sources, sinks) in enumerate(ends):
         for source in sources:
             for sink in sinks:
@@ -80,10 +82,9 @@ def stream_graph(code: Code, manifest: Manifest) -> nx.DiGraph[int]:
     return graph
 
 
-def cycles(code: Code, manifest: Manifest) -> list[list[int]]:
-    """Groups of streams that wait for each other, each in rising order; a stream that reads its
-    own channel is a group of one."""
-    graph = stream_graph(code, manifest)
+def cycles(graph: nx.DiGraph[int]) -> list[list[int]]:
+    """Groups of streams of a stream graph that wait for each other, each in rising order; a stream
+    that reads its own channel is a group of one."""
     groups = (sorted(group) for group in nx.strongly_connected_components(graph))
     return sorted(g for g in groups if len(g) > 1 or graph.has_edge(g[0], g[0]))
 

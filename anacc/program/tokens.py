@@ -38,7 +38,10 @@ def totals(body: tuple[Node, ...]) -> Counter[Access]:
     """Tokens that one execution of a body takes ("recv", channel) and appends ("send", channel)."""
     result: Counter[Access] = Counter()
     for node in body:
-        _add(result, node)
+        if isinstance(node, Loop):
+            _add_repeated(result, totals(node.body), node.count)
+        elif (access := _access(node)) is not None:
+            result[access] += 1
     return result
 
 
@@ -54,19 +57,17 @@ def _index(
     for position, node in enumerate(body):
         here = (*path, position)
         if isinstance(node, Loop):
-            _index(node.body, here, before, (*strides, totals(node.body)), result)
+            inner = totals(node.body)
+            _index(node.body, here, before, (*strides, inner), result)
+            _add_repeated(before, inner, node.count)
         elif (touched := _access(node)) is not None:
             result[here] = before[touched], tuple(stride[touched] for stride in strides)
-        _add(before, node)
+            before[touched] += 1
 
 
-def _add(counts: Counter[Access], node: Node) -> None:
-    """Add the tokens of all executions of a node to `counts`."""
-    if isinstance(node, Loop):
-        for inner, tokens in totals(node.body).items():
-            counts[inner] += tokens * node.count
-    elif (access := _access(node)) is not None:
-        counts[access] += 1
+def _add_repeated(counts: Counter[Access], once: Counter[Access], times: int) -> None:
+    for access, tokens in once.items():
+        counts[access] += tokens * times
 
 
 def _access(instr: Instr) -> Access | None:

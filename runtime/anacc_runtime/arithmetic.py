@@ -7,6 +7,7 @@ is computed in binary32 as written, one IEEE operation after another.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,8 +21,12 @@ Int32Array = npt.NDArray[np.int32]
 Int64Array = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.int8] | npt.NDArray[np.int16] | npt.NDArray[np.float16]
 
+Draw = Callable[[int], Int32Array]
+"""The noise of the conversions of a phase, 0 or 1."""
+
 LARGEST = np.float32(65504.0)  # the largest finite binary16 number
 CODE = 127  # the largest activation or weight code
+FRACTION = 6  # bits of a conductance or of noise that are less than one code
 
 
 def h(value: npt.NDArray[np.float32]) -> Float16Array:
@@ -71,29 +76,56 @@ def round_half_up(charge: Int64Array, multiplier: int, shift: int) -> Int64Array
     return (charge * multiplier + half) >> shift
 
 
-def convert(s_d: Int64Array, s_m: Int64Array, adc: Adc) -> Int16Array:
+def convert(
+    s_d: Int64Array, s_m: Int64Array, adc: Adc, fraction: int = 0, noise: Draw | None = None
+) -> Int16Array:
     """Counts of the converter from the sums of a crossbar: (..., columns) int16.
 
     4-phase: the charge of agreeing signs, q+ = (s_m + s_d)/2, and of opposite signs,
     q- = (s_m - s_d)/2, are converted one by one and subtracted.  1-phase: s_d is converted at
     once, rounded half away from zero.
+
+    Args:
+        s_d, s_m: (..., columns) sums in 1/2**fraction code, see `crossbar_sums`.
+        adc: the converter; its settings are for charges in whole codes.
+        fraction: bits of a charge that are less than one code.
+        noise: what is added to the charge of the first and of the second conversion (phase 0 and
+            1), in the unit of the sums: a function of the phase that gives (..., columns) int32.
     """
+    shift = adc.shift + fraction
     if adc.phases == 1:
-        magnitude = round_half_up(np.abs(s_d), adc.multiplier, adc.shift)
-        return (np.sign(s_d) * np.minimum(magnitude, adc.maximum)).astype(np.int16)
-    plus = round_half_up((s_m + s_d) >> 1, adc.multiplier, adc.shift)
-    minus = round_half_up((s_m - s_d) >> 1, adc.multiplier, adc.shift)
+        charge = s_d if noise is None else s_d + noise(0)
+        magnitude = round_half_up(np.abs(charge), adc.multiplier, shift)
+        return (np.sign(charge) * np.minimum(magnitude, adc.maximum)).astype(np.int16)
+    plus, minus = (s_m + s_d) >> 1, (s_m - s_d) >> 1
+    if noise is not None:
+        plus, minus = np.maximum(plus + noise(0), 0), np.maximum(minus + noise(1), 0)
+    plus, minus = (round_half_up(q, adc.multiplier, shift) for q in (plus, minus))
     difference = np.minimum(plus, adc.maximum) - np.minimum(minus, adc.maximum)
     return difference.astype(np.int16)
 
 
-def mvm(x: Int8Array, codes: Int8Array, adc: Adc) -> Int16Array:
-    """Counts of a quiet crossbar: (..., rows) int8 and (rows, columns) int8 to (..., columns).
+def mvm(x: Int8Array, codes: Int8Array, adc: Adc, noise: Draw | None = None) -> Int16Array:
+    """Counts of a crossbar with quiet devices: (..., rows) int8 and (rows, columns) int8 to
+    (..., columns).
 
-    g+ = max(code, 0) and g- = max(-code, 0), in units of one code.
+    g+ = max(code, 0) and g- = max(-code, 0), in units of one code; noise counts in 1/64 code.
     """
     wide = codes.astype(np.int16)
-    return convert(*crossbar_sums(x, np.maximum(wide, 0), np.maximum(-wide, 0)), adc)
+    s_d, s_m = crossbar_sums(x, np.maximum(wide, 0), np.maximum(-wide, 0))
+    if noise is None:
+        return convert(s_d, s_m, adc)
+    return convert(s_d << FRACTION, s_m << FRACTION, adc, FRACTION, noise)
+
+
+def mvm_conductances(
+    x: Int8Array, plus: Int16Array, minus: Int16Array, adc: Adc, noise: Draw | None = None
+) -> Int16Array:
+    """Counts of a crossbar: (..., rows) int8 and (rows, columns) int16 to (..., columns).
+
+    g+ and g- are in 1/64 code, in [0, 2**14 - 1].  Those of codes times 64 give the bits of `mvm`.
+    """
+    return convert(*crossbar_sums(x, plus, minus), adc, FRACTION, noise)
 
 
 # LDPU and GDPU ------------------------------------------------------------------------------------

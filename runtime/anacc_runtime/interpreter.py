@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from anacc.errors import ProgramError
 from anacc.program.image import Image
-from anacc.program.model import Access, Const, Instr, Slice, Stream, Table
+from anacc.program.model import Access, Const, Slice, Table
 from anacc_runtime import arithmetic
 from anacc_runtime.crossbar import Crossbar, Region
+from anacc_runtime.noise import Int32Array, RunNoise, charge_deviation, conversion_noise
 from anacc_runtime.plan import Affine, Plan, Step
 from anacc_runtime.registers import DTYPE, Array, Nest, Registers, window
 
@@ -49,6 +50,8 @@ class Work:
         channels: the tokens so far.
         batch: samples in this part.
         threads: how many threads may work on it.
+        first_sample: index in the whole batch of the first sample of this part.
+        noise: of the conversions of this run, or None.
     """
 
     image: Image
@@ -56,6 +59,8 @@ class Work:
     channels: Channels
     batch: int
     threads: int
+    first_sample: int = 0
+    noise: RunNoise | None = None
 
 
 class Interpreter:
@@ -63,14 +68,15 @@ class Interpreter:
 
     Args:
         work: the part of the batch.
-        stream: the stream.
+        number: the stream.
         plans: what to execute, see `anacc_runtime.plan.plan`.
     """
 
-    def __init__(self, work: Work, stream: Stream, plans: tuple[Plan, ...]) -> None:
+    def __init__(self, work: Work, number: int, plans: tuple[Plan, ...]) -> None:
         self.work = work
         self.image = work.image
-        self.stream = stream
+        self.number = number
+        self.stream = stream = work.image.code.streams[number]
         self.plans = plans
         self.channels = work.channels
         self._reset()
@@ -99,7 +105,9 @@ class Interpreter:
                     self.execute(node, nest)
             elif node.iterate:
                 for index in range(node.count):
-                    yield from self._run(node.body, nest.enter_iteration(node.count, index))
+                    yield from self._run(
+                        node.body, nest.enter_iteration(node.count, index, node.sequential)
+                    )
             else:
                 yield from self._run(node.body, nest.enter_axis(node.count, node.path))
 
@@ -119,12 +127,13 @@ class Interpreter:
             case "program", (int(weight), int(row), int(column)):
                 self.crossbar.program(self.image, weight, row, column)
             case _, (Slice() as dst, *_):
-                self.registers.write(dst, self._value(step.instr, nest), nest)
+                self.registers.write(dst, self._value(step, nest), nest)
             case op, _:
                 raise ProgramError(f"stream `{self.stream.name}` cannot execute `{op}`")
 
-    def _value(self, instr: Instr, nest: Nest) -> Array:
+    def _value(self, step: Step, nest: Nest) -> Array:
         """The result of an instruction that computes its register from registers."""
+        instr = step.instr
         read, const16 = self.registers.read, self.image.constants16
         match instr.op, instr.operands:
             case "copy", (_, Slice() as src):
@@ -132,7 +141,8 @@ class Interpreter:
             case "mvm", (Slice() as dst, Slice() as src, int(row), int(column), int(adc)):
                 region = Region(row, column, src.length, dst.length)
                 codes = self.crossbar.codes(self.image, region)
-                return arithmetic.mvm(read(src, nest), codes, self.image.code.adcs[adc])
+                noise = self._noise(step, adc, dst.length, nest)
+                return arithmetic.mvm(read(src, nest), codes, self.image.code.adcs[adc], noise)
             case "scale", (_, Slice() as src, Const() as factor):
                 return arithmetic.scale(read(src, nest), constant(const16, factor, nest))
             case "affine", (_, Slice() as src, Const() as factor, Const() as offset):
@@ -160,6 +170,28 @@ class Interpreter:
                 return arithmetic.average(read(src, nest), factors)
             case op, _:
                 raise ProgramError(f"stream `{self.stream.name}` cannot execute `{op}`")
+
+    def _noise(
+        self, step: Step, adc: int, columns: int, nest: Nest
+    ) -> Callable[[int], Int32Array] | None:
+        """The noise of an mvm's conversions by phase, (batch, *axes, columns); None: none."""
+        noise = self.work.noise
+        if noise is None:
+            return None
+        deviation = charge_deviation(noise.settings, self.image.code.adcs[adc])
+        if deviation == 0:
+            return None
+        position, time = nest.positions()
+        samples = self.work.first_sample + np.arange(self.work.batch)
+        sample = samples.reshape(-1, *[1] * position.ndim)
+        key = noise.keys[self.number, step.path]
+
+        def draw(phase: int) -> Int32Array:
+            return conversion_noise(
+                key, deviation, phase, sample, position, time, first=0, count=columns
+            )
+
+        return draw
 
     def _curve(self, table: Table) -> arithmetic.Curve:
         samples = self.image.constants16[table.base : table.base + table.entries]

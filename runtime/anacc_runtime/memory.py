@@ -11,7 +11,7 @@ from anacc.errors import ProgramError
 from anacc.program.image import Image
 from anacc.program.model import Slice, Stream
 from anacc.program.walk import walk
-from anacc_runtime.network import Network, Phase, channel_ends
+from anacc_runtime.network import Network, Phase
 from anacc_runtime.plan import writes
 from anacc_runtime.registers import DTYPE
 
@@ -26,7 +26,6 @@ MOVES = ("recv", "send", "load", "store", "copy")
 
 def bytes_per_sample(image: Image, phase: Phase, network: Network) -> int:
     """Bytes that one sample needs at the worst moment of a phase, roughly."""
-    ends = channel_ends(image)
     live: dict[int, int] = {}
     worst = 1
     for position, component in enumerate(phase.components):
@@ -34,7 +33,7 @@ def bytes_per_sample(image: Image, phase: Phase, network: Network) -> int:
         for number in component.streams:
             stream = image.code.streams[number]
             work += _stream_bytes(stream)
-            for channel in ends[number][1]:
+            for channel in network.ends[number][1]:
                 kind = image.code.channels[channel]
                 tokens = network.token_counts[channel]
                 live[channel] = tokens * kind.token_size * np.dtype(DTYPE[kind.format]).itemsize

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import networkx as nx
 
 from anacc.errors import ProgramError
-from anacc.program.graph import stream_graph, token_counts, traffic
+from anacc.program.graph import Traffic, stream_graph, token_counts, traffic
 from anacc.program.image import Image
 from anacc.program.model import Stream, UnitKind
+
+Ends = tuple[tuple[frozenset[int], frozenset[int]], ...]
 
 
 @dataclass(frozen=True)
@@ -55,10 +57,12 @@ class Network:
     Attributes:
         phases: the order; host and chip alternate.
         token_counts: tokens per sample of each channel.
+        ends: for each stream the channels that it receives from, and those that it sends to.
     """
 
     phases: tuple[Phase, ...]
     token_counts: tuple[int, ...]
+    ends: Ends
 
 
 def network(image: Image) -> Network:
@@ -68,8 +72,9 @@ def network(image: Image) -> Network:
         ProgramError: a stream of the host is part of a feedback loop.
     """
     streams = image.code.streams
-    ends = channel_ends(image)
-    condensed = nx.condensation(stream_graph(image.code, image.manifest))
+    moved = traffic(image.code, image.manifest)
+    ends = _ends(moved)
+    condensed = nx.condensation(stream_graph(moved))
     components: dict[int, Component] = {}
     for node in condensed:
         members = tuple(sorted(condensed.nodes[node]["members"]))
@@ -82,15 +87,10 @@ def network(image: Image) -> Network:
         components[node] = Component(members, feedback)
     groups = _groups(condensed, components, streams)
     phases = tuple(_phase(number, groups, ends) for number in range(len(groups)))
-    return Network(phases, token_counts(image.code, image.manifest))
+    return Network(phases, token_counts(moved), ends)
 
 
-Ends = tuple[tuple[frozenset[int], frozenset[int]], ...]
-
-
-def channel_ends(image: Image) -> Ends:
-    """For each stream the channels that it receives from, and those that it sends to."""
-    moved = traffic(image.code, image.manifest)
+def _ends(moved: Traffic) -> Ends:
     return tuple(
         (frozenset(received), frozenset(sent))
         for received, sent in zip(moved.received, moved.sent, strict=True)

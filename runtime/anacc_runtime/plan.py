@@ -7,7 +7,7 @@ index, so that parts of a plan can be left out or replaced without losing either
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from anacc.program import tokens
 from anacc.program.isa import TABLE, Role
@@ -28,12 +28,21 @@ class Step:
 
 @dataclass(frozen=True)
 class Repeat:
-    """A loop.  `iterate`: one iteration after another, because it is sequential or passes tokens
-    round a feedback loop; else all iterations at once, as an axis of the registers."""
+    """A loop.
+
+    Attributes:
+        count: of iterations.
+        path: of the loop in the stream.
+        iterate: one iteration after another, because it is sequential or passes tokens round a
+            feedback loop; else all iterations at once, as an axis of the registers.
+        sequential: whether the program says so, see `anacc.program.model.Loop`.
+        body: what is repeated.
+    """
 
     count: int
     path: Path
     iterate: bool
+    sequential: bool
     body: Plan
 
 
@@ -122,9 +131,9 @@ def _writers(
     of the whole slice; a state register may hold what any of its writers left.
     """
     if stream.registers[source.register].state:
-        candidates = [*range(len(places))]
+        candidates = range(len(places))
     else:
-        candidates = [*range(reader - 1, -1, -1)]
+        candidates = range(reader - 1, -1, -1)
     for position in candidates:
         for target in writes(places[position].instr):
             if overlap(target, source):
@@ -143,7 +152,7 @@ def _plan(
             touched = {channel for _, channel in tokens.totals(node.body)}
             iterate = node.sequential or not touched.isdisjoint(feedback)
             inner = _plan(node.body, here, index, feedback)
-            result.append(Repeat(node.count, here, iterate, inner))
+            result.append(Repeat(node.count, here, iterate, node.sequential, inner))
         else:
             result.append(Step(node, here, index.get(here)))
     return tuple(result)
@@ -155,7 +164,7 @@ def _only(whole: Plan, paths: frozenset[Path]) -> Plan:
     for node in whole:
         if isinstance(node, Repeat):
             if body := _only(node.body, paths):
-                result.append(Repeat(node.count, node.path, node.iterate, body))
+                result.append(replace(node, body=body))
         elif node.path in paths:
             result.append(node)
     return tuple(result)

@@ -8,6 +8,7 @@ from typing import Literal
 
 from anacc.errors import ProgramError, UsageError
 from anacc.program.image import Image
+from anacc_runtime.noise import ConversionNoise
 from anacc_runtime.reference import Executor
 from anacc_runtime.registers import Array
 
@@ -36,6 +37,8 @@ class LoadedProgram:
         feed: Mapping[str, Array],
         executor: ExecutorName = "native",
         threads: int | None = None,
+        noise: ConversionNoise | None = None,
+        first_sample: int = 0,
     ) -> dict[str, Array]:
         """The outputs of the program.
 
@@ -45,6 +48,9 @@ class LoadedProgram:
             executor: "reference" executes the NumPy specification, "native" the C kernel, many
                 times faster.  Both give the same bits.
             threads: for this run, instead of the program's own; any number gives the same bits.
+            noise: of the converters; None: none.
+            first_sample: what the first sample of the feed is to the noise, so that a batch that is
+                run in parts has the noise of the whole.
 
         Returns:
             An array for each output of the model, in the model's order.
@@ -53,11 +59,11 @@ class LoadedProgram:
             FeedError: the feed is not what the program expects.
             ProgramError: the program cannot be executed.
             UsageError: there is no such executor, or its kernel was not built, or `threads` is less
-                than 1.
+                than 1, or the samples' numbers do not fit into 32 bits.
         """
         count = self.threads if threads is None else _checked(threads)
         try:
-            return self._executor(executor).run(feed, count)
+            return self._executor(executor).run(feed, count, noise, first_sample)
         except MemoryError:
             raise ProgramError(
                 "the program needs more memory than there is", "run fewer samples at a time"

@@ -20,6 +20,7 @@ from anacc_runtime.host import HostSegment
 from anacc_runtime.interpreter import Channels, Interpreter, Work
 from anacc_runtime.memory import check_sample
 from anacc_runtime.network import Component, Network, Phase, network
+from anacc_runtime.noise import ConversionNoise, RunNoise, run_noise
 from anacc_runtime.plan import Plan, plan
 from anacc_runtime.registers import Array
 
@@ -48,49 +49,62 @@ class Executor:
             for phase in self.network.phases
         ]
         self.segments = [HostSegment(k, image.segments) for k in range(len(image.segments))]
-        self.plans: dict[int, tuple[Plan, ...]] = {}
-        for phase in self.network.phases:
-            for component in phase.components:
-                for stream in component.streams:
-                    self.plans[stream] = self.plan(stream, component.feedback)
+        self._plans: dict[int, tuple[Plan, ...]] = {}
 
     def close(self) -> None:
         """Give back what is held between runs; a later run takes it again."""
 
-    def plan(self, stream: int, feedback: frozenset[int]) -> tuple[Plan, ...]:
-        """The plans of a stream; see `anacc_runtime.plan.plan`."""
-        return plan(self.image.code.streams[stream], feedback)
+    def _interpreter(self, work: Work, stream: int, feedback: frozenset[int]) -> Interpreter:
+        """An interpreter for a stream, whose plans are made at its first use."""
+        plans = self._plans.get(stream)
+        if plans is None:
+            # Two threads may both come here; they make the same.
+            plans = self._plans[stream] = plan(self.image.code.streams[stream], feedback)
+        return Interpreter(work, stream, plans)
 
-    def interpreter(self, work: Work, stream: int) -> Interpreter:
-        """An interpreter for a stream; another executor may have one of its own."""
-        return Interpreter(work, self.image.code.streams[stream], self.plans[stream])
-
-    def run(self, feed: Mapping[str, Array], threads: int = 1) -> dict[str, Array]:
+    def run(
+        self,
+        feed: Mapping[str, Array],
+        threads: int = 1,
+        noise: ConversionNoise | None = None,
+        first_sample: int = 0,
+    ) -> dict[str, Array]:
         """The outputs of the program, in its order, for a feed of all its inputs.
 
         Args:
             feed: an array for each input, as `anacc_runtime.borders.check_feed` wants it.
             threads: how many may work; the results do not depend on it.
+            noise: of the converters; None: none.
+            first_sample: what the first sample of the feed is to the noise, so that a batch that is
+                run in parts has the noise of the whole.
 
         Raises:
             FeedError: the feed is not what the program expects.
             ProgramError: streams wait for each other for ever, or a host segment fails.
+            UsageError: the samples' numbers do not fit into 32 bits.
         """
         batch = borders.check_feed(feed, self.image.manifest)
+        draws = None if noise is None else run_noise(self.image, noise, first_sample, batch)
         channels = Channels()
         outputs: dict[str, Array] = {}
         for number, phase in enumerate(self.network.phases):
             if phase.host:
                 self._run_host(phase, feed, channels, outputs, batch)
             else:
-                self._run_chip(phase, self.samples[number], channels, batch, threads)
+                self._run_chip(phase, self.samples[number], channels, batch, threads, draws)
             later = self.network.phases[number + 1 :]
             for channel in [c for c in channels.tokens if not _is_read(c, later)]:
                 channels.drop(channel)
         return {port.name: outputs[port.name] for port in self.image.manifest.outputs}
 
     def _run_chip(
-        self, phase: Phase, size: int, channels: Channels, batch: int, threads: int
+        self,
+        phase: Phase,
+        size: int,
+        channels: Channels,
+        batch: int,
+        threads: int,
+        noise: RunNoise | None,
     ) -> None:
         """Run streams of the chip, on `size` samples at a time."""
         leaving: dict[int, list[Array]] = {channel: [] for channel in phase.leaving}
@@ -100,7 +114,9 @@ class Executor:
             for channel in phase.entering:
                 part.put(channel, channels.tokens[channel][samples])
             count = samples.stop - samples.start
-            work = Work(self.image, self.network.token_counts, part, count, threads)
+            counts = self.network.token_counts
+            first = start if noise is None else noise.first_sample + start
+            work = Work(self.image, counts, part, count, threads, first, noise)
             for position, component in enumerate(phase.components):
                 self._run_component(component, work)
                 for channel in [*part.tokens]:
@@ -118,7 +134,10 @@ class Executor:
         Raises:
             ProgramError: all that are left wait for a token.
         """
-        running = {stream: self.interpreter(work, stream).run() for stream in component.streams}
+        running = {
+            stream: self._interpreter(work, stream, component.feedback).run()
+            for stream in component.streams
+        }
         waits: dict[int, int] = {}
         sent = work.channels.sent
         while running:

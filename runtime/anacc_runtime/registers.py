@@ -33,26 +33,53 @@ class Nest:
     Attributes:
         counts: iterations of each enclosing loop, outermost first.
         indices: the iteration of each that runs one by one, None for one that is an axis.
+        sequential: whether each is a sequential loop of the program.
         path: the path of the innermost loop that is an axis; () where none is.
     """
 
     counts: tuple[int, ...] = ()
     indices: tuple[int | None, ...] = ()
+    sequential: tuple[bool, ...] = ()
     path: Path = ()
 
     def enter_axis(self, count: int, path: Path) -> Nest:
         """The nest inside a loop that runs all iterations at once."""
-        return Nest((*self.counts, count), (*self.indices, None), path)
+        return Nest((*self.counts, count), (*self.indices, None), (*self.sequential, False), path)
 
-    def enter_iteration(self, count: int, index: int) -> Nest:
+    def enter_iteration(self, count: int, index: int, sequential: bool) -> Nest:
         """The nest inside one iteration of a loop."""
-        return Nest((*self.counts, count), (*self.indices, index), self.path)
+        return Nest(
+            (*self.counts, count),
+            (*self.indices, index),
+            (*self.sequential, sequential),
+            self.path,
+        )
 
     @property
     def axes(self) -> tuple[int, ...]:
         """Iterations of the loops that are axes."""
         pairs = zip(self.counts, self.indices, strict=True)
         return tuple(count for count, index in pairs if index is None)
+
+    def positions(self) -> tuple[npt.NDArray[np.int64], int]:
+        """The row-major indices over the parallel loops, (*axes), and over the sequential ones:
+        the same however the loops are executed."""
+        start, strides = self.address(0, self._row_major(sequential=False))
+        time, _ = self.address(0, self._row_major(sequential=True))
+        position = np.full(self.axes, start, np.int64)
+        for axis, stride in enumerate(strides):
+            steps = np.arange(self.axes[axis]) * stride
+            position += steps.reshape(-1, *[1] * (len(strides) - axis - 1))
+        return position, time
+
+    def _row_major(self, sequential: bool) -> tuple[int, ...]:
+        """The stride of each loop in the index over the sequential loops, or over the others."""
+        strides, step = [0] * len(self.counts), 1
+        for loop in reversed(range(len(self.counts))):
+            if self.sequential[loop] == sequential:
+                strides[loop] = step
+                step *= self.counts[loop]
+        return tuple(strides)
 
     def address(self, base: int, strides: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
         """base + sum(strides[k] * index k) as a start and the strides of the axes."""

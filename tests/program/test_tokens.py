@@ -70,10 +70,11 @@ def test_the_sample() -> None:
         (2, 4): (1, (1,)),
         (2, 5): (0, (1,)),
     }
-    assert graph.token_counts(code, manifest) == (6, 6, 6, 6, 7, 6, 1, 1)
-    assert graph.writers(code, manifest) == ((0,), (1,), (2,), (3,), (4,), (4,), (5,), (7,))
-    assert graph.readers(code, manifest) == ((1,), (2,), (3, 5), (4,), (3,), (6,), (7,), (8,))
-    streams = graph.stream_graph(code, manifest)
+    moved = graph.traffic(code, manifest)
+    assert graph.token_counts(moved) == (6, 6, 6, 6, 7, 6, 1, 1)
+    assert graph.writers(moved) == ((0,), (1,), (2,), (3,), (4,), (4,), (5,), (7,))
+    assert graph.readers(moved) == ((1,), (2,), (3, 5), (4,), (3,), (6,), (7,), (8,))
+    streams = graph.stream_graph(moved)
     assert sorted(streams.edges(data="channels")) == [
         (0, 1, [0]),
         (1, 2, [1]),

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from anacc.program.checks.fault import place_fault
 from anacc.program.checks.ranges import Budget, Term, can_equal, is_injective, span, terms
-from anacc.program.graph import cycles
+from anacc.program.graph import cycles, stream_graph, traffic
 from anacc.program.image import Image
 from anacc.program.isa import TABLE, Role
 from anacc.program.model import Access, Loop, Slice, Stream, instructions
@@ -42,7 +42,8 @@ def check_buffers(image: Image) -> None:
         for instr in instructions(stream.body)
     )
     budget = Budget(accesses)
-    cyclic = {member for group in cycles(image.code, image.manifest) for member in group}
+    graph = stream_graph(traffic(image.code, image.manifest))
+    cyclic = {member for group in cycles(graph) for member in group}
     for position, stream in enumerate(image.code.streams):
         stores_first = position not in cyclic and not _stores_loads(stream)
         stores, loads = _uses(stream, "store"), _uses(stream, "load")

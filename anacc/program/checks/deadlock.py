@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from anacc.program.checks.fault import place_fault, stream_fault
-from anacc.program.graph import cycles, stream_graph
+from anacc.program.graph import cycles, stream_graph, traffic
 from anacc.program.image import Image
 from anacc.program.model import Instr, Loop, Stream
 from anacc.program.tokens import Access, totals
@@ -46,8 +46,8 @@ def check_deadlock(image: Image) -> None:
         ProgramError: streams wait for each other, or in a way that cannot be analysed.
     """
     streams = image.code.streams
-    graph = stream_graph(image.code, image.manifest)
-    for members in cycles(image.code, image.manifest):
+    graph = stream_graph(traffic(image.code, image.manifest))
+    for members in cycles(graph):
         for member in members:
             if streams[member].unit.kind == "host":
                 # It runs on whole tensors, so it would wait for its own output.
