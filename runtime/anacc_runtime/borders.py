@@ -6,16 +6,23 @@ docs/numerics.md, Borders, states the arithmetic.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import product
+from math import prod
+from types import EllipsisType
+from typing import Any
 
 import numpy as np
 
 from anacc.errors import FeedError, ProgramError
 from anacc.program.manifest import Border, Manifest, Port
-from anacc.program.model import Channel, Format
+from anacc.program.model import Channel, Float32Array, Format
 from anacc.program.names import shown
 from anacc_runtime import arithmetic
 from anacc_runtime.registers import Array
+
+PART = 1 << 16
+"""Elements that are converted at a time."""
 
 
 def check_feed(feed: Mapping[str, Array], manifest: Manifest) -> int:
@@ -107,24 +114,34 @@ def encode(tensor: Array, border: Border, channel: Channel, batch: int) -> Array
     """
     if channel.format is Format.TENSOR:
         return tensor
+    code = channel.format is Format.INT8
+    elements = np.empty(tensor.shape, np.int8 if code else np.float16)
+    scale = np.float32(border.scale)
     # Infinities, and numbers that become infinite here, saturate below like all large ones.
     with np.errstate(over="ignore"):
-        values = tensor.astype(np.float32)
-    if np.isnan(values).any():
-        raise FeedError(f"tensor `{border.name}` holds a value that is not a number (NaN)")
+        for part in _parts(tensor.shape):
+            values = tensor[part].astype(np.float32, copy=False) / scale
+            if np.isnan(values.max()):
+                raise FeedError(f"tensor `{border.name}` holds a value that is not a number (NaN)")
+            elements[part] = arithmetic.code(values) if code else arithmetic.h(values)
+    # The elements are moved last, when they are small.
+    result: Array = elements.transpose(_token_axes(border))
     if border.batch_axis is None:
-        values = values[np.newaxis]
-    else:
-        values = np.moveaxis(values, border.batch_axis, 0)
-    values = values.transpose(0, *(axis + 1 for axis in border.permutation))
-    tokens, rest = divmod(int(np.prod(values.shape[1:])), channel.token_size)
+        result = result[np.newaxis]
+    tokens, rest = divmod(prod(result.shape[1:]), channel.token_size)
     if rest:
         raise ProgramError(f"tensor `{border.name}` does not fill whole tokens")
-    values = values.reshape(len(values), tokens, channel.token_size)
-    with np.errstate(over="ignore"):
-        values = values / np.float32(border.scale)
-    elements = arithmetic.code if channel.format is Format.INT8 else arithmetic.h
-    return np.broadcast_to(elements(values), (batch, tokens, channel.token_size))
+    result = result.reshape(len(result), tokens, channel.token_size)
+    if len(result) == batch:
+        return result
+    return np.broadcast_to(result, (batch, tokens, channel.token_size))
+
+
+def _token_axes(border: Border) -> list[int]:
+    """The axes of a tensor in the order in which tokens hold its elements, the batch first."""
+    axes = [axis for axis in range(len(border.shape)) if axis != border.batch_axis]
+    batch = [] if border.batch_axis is None else [border.batch_axis]
+    return batch + [axes[axis] for axis in border.permutation]
 
 
 def decode(tokens: Array, border: Border, channel: Channel, batch: int) -> Array:
@@ -140,32 +157,63 @@ def decode(tokens: Array, border: Border, channel: Channel, batch: int) -> Array
     shape = [sizes[axis] for axis in border.permutation]
     known = [size for size in shape if size is not None]
     elements = tokens.shape[1] * tokens.shape[2]
-    if len(known) < len(shape) or int(np.prod(known)) != elements:
+    if len(known) < len(shape) or prod(known) != elements:
         raise ProgramError(f"tensor `{border.name}` is not filled by its {elements} elements")
-    with np.errstate(over="ignore"):  # a scale may be as large as binary32 allows
-        values = tokens.astype(np.float32) * np.float32(border.scale)
-    values = values.reshape(batch, *known)
-    inverse = np.argsort(border.permutation)
-    values = values.transpose(0, *(int(axis) + 1 for axis in inverse))
-    if border.batch_axis is not None:
-        values = np.moveaxis(values, 0, border.batch_axis)
-    elif batch == 1:
-        values = values[0]
-    else:
+    if border.batch_axis is None and batch != 1:
         raise ProgramError(
             f"tensor `{border.name}` has no batch axis, but there are {batch} samples"
         )
-    return np.ascontiguousarray(_cast(values, border.dtype))
+    lead = [] if border.batch_axis is None else [batch]
+    axes = _token_axes(border)
+    moved = tokens.reshape([*lead, *known]).transpose([axes.index(k) for k in range(len(axes))])
+    result = np.empty(moved.shape, border.dtype)
+    scale = np.float32(border.scale)
+    with np.errstate(over="ignore"):  # a scale may be as large as binary32 allows
+        for part in _parts(moved.shape):
+            if result.dtype == np.float32:
+                _multiply(moved[part], scale, result[part])
+            else:
+                result[part] = _cast(_multiply(moved[part], scale, None), result.dtype)
+    return result
 
 
-def _cast(values: Array, dtype: str) -> Array:
+def _parts(shape: tuple[int, ...]) -> Iterator[tuple[int | slice | EllipsisType, ...]]:
+    """Indices of parts, contiguous ones, that are small enough to stay in a core's caches."""
+    axis = len(shape) - 1
+    while axis > 0 and prod(shape[axis:]) <= PART:
+        axis -= 1
+    if axis < 0:
+        yield (...,)
+    elif prod(shape):
+        size = max(PART // prod(shape[axis + 1 :]), 1)
+        for lead in product(*map(range, shape[:axis])):
+            for first in range(0, shape[axis], size):
+                yield *lead, slice(first, first + size)
+
+
+def _multiply(elements: Array, scale: np.float32, result: Float32Array | None) -> Float32Array:
+    """Finite elements of a channel times a scale, in binary32.
+
+    NumPy converts binary16 number by number.  Moving exponent and mantissa to their places gives
+    the number times 2**-112, subnormal ones included, at several times the speed.
+    """
+    if elements.dtype != np.float16:
+        return np.multiply(elements.astype(np.float32, order="C"), scale, out=result)
+    bits = elements.view(np.int16).astype(np.int32, order="C")
+    bits <<= 13
+    bits &= np.int32(-0x70002000)  # the sign is extended into what is above the exponent
+    values = bits.view(np.float32)
+    # Powers of two are exact, so that the one product rounds as the two do.
+    if scale < 2.0**15:
+        return np.multiply(values, scale * np.float32(2.0**112), out=result)
+    values *= np.float32(2.0**112)
+    return np.multiply(values, scale, out=result)
+
+
+def _cast(values: Float32Array, kind: np.dtype[Any]) -> Array:
     """Binary32 to a tensor's type; integers round to nearest even and saturate."""
-    kind = np.dtype(dtype)
-    if kind.kind == "f":
-        with np.errstate(over="ignore"):  # of a binary16 tensor
-            return values.astype(kind)
-    if kind.kind == "b":
-        return values.astype(np.bool_)
+    if kind.kind in "fb":
+        return values.astype(kind)  # a binary16 tensor may overflow
     limits = np.iinfo(kind)
     rounded = np.rint(values.astype(np.float64))
     # On-chip values are far below 2**53, so that the limits of 64-bit types never matter.

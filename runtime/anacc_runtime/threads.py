@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from weakref import WeakSet
 
 # Threads start as work finds none idle, so this only bounds what callers can ask for.
@@ -30,13 +30,28 @@ class Threads:
         self._pool: ThreadPoolExecutor | None = None
 
     def map(self, function: Callable[[slice], None], parts: Sequence[slice]) -> None:
-        """Call a function on each part, each in a thread; returns when all calls have."""
+        """Call a function on each part: the last in this thread, each other in one of its own;
+        returns when all calls have."""
         with self._lock:
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(MOST_THREADS)
-            futures = [self._pool.submit(function, part) for part in parts]
+            futures = [self._started().submit(function, part) for part in parts[:-1]]
+        try:
+            function(parts[-1])
+        finally:
+            wait(futures)
         for future in futures:
             future.result()
+
+    def start(self, function: Callable[[], None], count: int) -> None:
+        """Have `count` threads call a function; nobody waits for it, and what it raises is lost."""
+        with self._lock:
+            for _ in range(count):
+                self._started().submit(function)
+
+    def _started(self) -> ThreadPoolExecutor:
+        """The pool; the lock is held."""
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(MOST_THREADS)
+        return self._pool
 
     def close(self) -> None:
         """End the threads once they are idle; later work starts new ones."""

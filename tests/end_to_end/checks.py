@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +12,7 @@ import onnx
 import onnxruntime
 
 from anacc.program.image import Image
-from anacc_runtime import _kernel, native
+from anacc_runtime import ConversionNoise, _kernel
 from anacc_runtime.native import NativeExecutor
 from anacc_runtime.reference import Executor
 
@@ -84,11 +83,15 @@ def assert_same_bits(image: Image, feed: Mapping[str, Array]) -> Results:
         The results.
     """
     expected = Executor(image).run(feed)
-    with mock.patch.object(native, "PRODUCTS", 1):  # threads share even the smallest layer
-        for isa in _kernel.isas():
-            executor = NativeExecutor(image, isa=isa)
-            for threads in (1, 2):
-                assert_equal(executor.run(feed, threads), expected, f"{isa}, {threads} threads")
+    for isa in _kernel.isas():
+        # Threads share even the smallest layer; three of them unless the batch is a multiple of 3.
+        executor = NativeExecutor(image, isa=isa, least_work=0)
+        for threads in (1, 2, 3):
+            assert_equal(executor.run(feed, threads), expected, f"{isa}, {threads} threads")
+        executor.close()
+    noise = ConversionNoise(2.0)
+    noisy = Executor(image).run(feed, noise=noise)
+    assert_equal(NativeExecutor(image).run(feed, 1, noise), noisy, "noise")
     # One sample at a time: the memory that a part of the batch may take is exceeded at once.
     assert_equal(Executor(image, memory=1).run(feed), expected, "reference, sample by sample")
     assert_equal(NativeExecutor(image, memory=1).run(feed), expected, "native, sample by sample")

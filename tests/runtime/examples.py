@@ -23,6 +23,7 @@ from tests.runtime.builder import (
     nest,
     r,
 )
+from tests.runtime.convolutions import convolutions
 
 Array = np.ndarray[Any, Any]
 
@@ -311,6 +312,7 @@ ALL = {
     "cell": cell(),
     "cell, nearest sample": cell(interpolate=False),
     "recurrence": recurrence(),
+    "convolutions": convolutions(),
 }
 
 

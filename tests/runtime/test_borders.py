@@ -8,7 +8,7 @@ import pytest
 from anacc.errors import FeedError, ProgramError
 from anacc.program.manifest import Border
 from anacc.program.model import Channel, Format
-from anacc_runtime import LoadedProgram
+from anacc_runtime import LoadedProgram, borders
 from anacc_runtime.borders import check_feed, decode, encode
 from tests.runtime import examples
 from tests.runtime.builder import F16, I8, TENSOR, Builder
@@ -107,6 +107,36 @@ def test_permutations_and_batch_axes_come_back(format: Format, axis: int) -> Non
     assert (decode(tokens, entry, channel, tensor.shape[axis]) == tensor / 2).all()
 
 
+@pytest.mark.parametrize("format", [I8, F16])
+@pytest.mark.parametrize("part", [1, 7, 40, 100])
+def test_conversion_in_parts_changes_nothing(
+    format: Format, part: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tensor = np.random.default_rng(1).normal(size=(4, 3, 2, 5)).astype(np.float32)
+    entry = border((4, None, 2, 5), 1, permutation=(1, 2, 0), scale=0.013)
+    channel = Channel(format, 8, 1)
+    tokens = encode(tensor, entry, channel, 3)
+    whole = decode(tokens, entry, channel, 3)
+    monkeypatch.setattr(borders, "PART", part)
+    assert (encode(tensor, entry, channel, 3) == tokens).all()
+    assert (decode(tokens, entry, channel, 3) == whole).all()
+
+
+@pytest.mark.parametrize("format", [I8, F16])
+def test_a_number_is_a_tensor(format: Format) -> None:
+    entry, channel = border((), None, scale=0.5), Channel(format, 1, 1)
+    tokens = encode(np.array(1.5, np.float32), entry, channel, 1)
+    assert tokens.tolist() == [[[3]]]
+    assert decode(tokens, entry, channel, 1).tolist() == 1.5
+
+
+def test_no_samples_have_no_tokens() -> None:
+    entry, channel = border((None, 4)), Channel(I8, 2, 1)
+    tokens = encode(np.empty((0, 4), np.float32), entry, channel, 0)
+    assert tokens.shape == (0, 2, 2)
+    assert decode(tokens, entry, channel, 0).shape == (0, 4)
+
+
 def test_a_tensor_without_batch_is_seen_by_every_sample() -> None:
     tensor = np.array([1, 2], np.float32)
     entry, channel = border((2,), None), Channel(I8, 1, 1)
@@ -147,3 +177,15 @@ def test_tokens_that_do_not_fit_are_refused() -> None:
         encode(np.zeros((1, 5), np.float32), border((None, 5)), Channel(I8, 2, 1), 1)
     with pytest.raises(ProgramError, match="is not filled by its 4 elements"):
         decode(np.zeros((1, 2, 2), np.int8), border((None, 5)), Channel(I8, 2, 1), 1)
+
+
+def test_every_finite_binary16_number_leaves_exactly() -> None:
+    bits = np.arange(1 << 16, dtype=np.uint16)
+    halves = bits[bits & 0x7C00 != 0x7C00].view(np.float16)
+    border = Border(
+        name="x", channel=0, dtype="float32", shape=(None, len(halves)), batch_axis=0,
+        permutation=(0,), scale=1.0,
+    )  # fmt: skip
+    channel = Channel(Format.BINARY16, len(halves), 1)
+    decoded = decode(halves.reshape(1, 1, -1), border, channel, 1)
+    assert decoded.tobytes() == halves.astype(np.float32).tobytes()

@@ -36,10 +36,12 @@ def test_examples_are_valid_programs(name: str) -> None:
 @pytest.mark.parametrize("name", examples.ALL)
 def test_the_native_executor_gives_the_bits_of_the_reference(name: str, isa: str) -> None:
     image = examples.ALL[name]
-    feed = examples.feed(image, 37)
-    expected = Executor(image).run(feed)
-    for threads in (1, 2):
-        assert_same(NativeExecutor(image, isa=isa).run(feed, threads), expected)
+    native = NativeExecutor(image, isa=isa, least_work=0)
+    for batch in (3, 37):  # Two threads share the layers of 3 samples, but of 37 the samples.
+        feed = examples.feed(image, batch)
+        expected = Executor(image).run(feed)
+        for threads in (1, 2):
+            assert_same(native.run(feed, threads), expected)
 
 
 @pytest.mark.parametrize("executor", [Executor, NativeExecutor])
@@ -64,8 +66,8 @@ def test_an_empty_batch_gives_empty_outputs(name: str, executor: Any) -> None:
     assert all(array.shape[0] == 0 and array.ndim > 1 for array in result.values())
 
 
-def test_threads_split_one_layer() -> None:
-    """Enough positions that several threads do have work."""
+def test_threads_share_many_samples() -> None:
+    """So many that several threads have work."""
     image = examples.layer()
     feed = examples.feed(image, 20_000)
     program = LoadedProgram(image, threads=1)

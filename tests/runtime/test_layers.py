@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from anacc.program.check import check
 from anacc.program.image import Image
 from anacc.program.model import Const, Instr, Slice
-from anacc_runtime.fuse import Layer, LayerStep
 from anacc_runtime.native import NativeExecutor
-from anacc_runtime.plan import Plan, Repeat, reads, writes
+from anacc_runtime.native.layers import Layer, LayerStep, fuse
+from anacc_runtime.plan import Plan, Repeat, plan, reads, writes
 from anacc_runtime.reference import Executor
 from tests.runtime import examples
 from tests.runtime.builder import CORE, F16, I8, I16, Builder, i, loop, r
@@ -57,15 +57,19 @@ def core(*body: Instr, after: tuple[Instr, ...] = (), sequential: bool = False) 
 def layers(image: Image) -> list[Layer]:
     """All fused layers of a program."""
 
-    def found(plan: Plan) -> Iterator[Layer]:
-        for node in plan:
+    def found(part: Plan) -> Iterator[Layer]:
+        for node in part:
             if isinstance(node, Repeat):
                 yield from found(node.body)
             elif isinstance(node, LayerStep):
                 yield node.layer
 
-    plans = NativeExecutor(image).plans
-    return [layer for stream in sorted(plans) for plan in plans[stream] for layer in found(plan)]
+    return [
+        layer
+        for stream in image.code.streams
+        for part in plan(stream)
+        for layer in found(fuse(part, stream))
+    ]
 
 
 def check_bits(image: Image) -> None:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from anacc.program.model import Const, Format, Instr, Slice, Stream
 from anacc_runtime.plan import Plan, Repeat, Step, covers, overlap, reads, writes
@@ -78,7 +78,7 @@ def _fuse(plan: Plan, stream: Stream, all_reads: Counter[int], iterate: bool) ->
     for node in plan:
         if isinstance(node, Repeat):
             body = _fuse(node.body, stream, all_reads, node.iterate)
-            result.append(Repeat(node.count, node.path, node.iterate, body))
+            result.append(replace(node, body=body))
         else:
             result.append(node)
     return tuple(result)
@@ -117,14 +117,14 @@ def _fuse_body(steps: tuple[Step, ...], stream: Stream, kept: set[int]) -> Plan:
     return steps
 
 
-def _reads(step: Step) -> tuple[Slice, ...]:
+def step_reads(step: Step) -> tuple[Slice, ...]:
     """The register slices that a step reads."""
     if isinstance(step, LayerStep):
         return step.layer.x, *(source for source, _ in step.layer.addends)
     return tuple(reads(step.instr))
 
 
-def _writes(step: Step) -> tuple[Slice, ...]:
+def step_writes(step: Step) -> tuple[Slice, ...]:
     """The register slices that a step writes."""
     if isinstance(step, LayerStep):
         return tuple(made for made in (step.layer.value, step.layer.codes) if made is not None)
@@ -138,8 +138,8 @@ class _Match:
         # A fused step is no part of another pattern, whatever its mvm looks like.
         fused = Instr("layer", ())
         self.instrs = tuple(fused if isinstance(step, LayerStep) else step.instr for step in steps)
-        self.reads = tuple(map(_reads, steps))
-        self.writes = tuple(map(_writes, steps))
+        self.reads = tuple(map(step_reads, steps))
+        self.writes = tuple(map(step_writes, steps))
         self.formats = tuple(register.format for register in stream.registers)
         self.kept = kept
         self.start = start
@@ -185,6 +185,13 @@ class _Match:
             used.append(quantiser)
         wanted = self._outlives(position) or any(reader != quantiser for reader in readers)
         value = y if wanted else None
+        if any(
+            target is not None and target != source and overlap(target, source)
+            for target in (value, codes)
+            for source, _ in self.addends
+        ):
+            # The kernel goes column by column, and would read there what it has written.
+            return None
         constants = (scale, offset, *(factor for _, factor in self.addends))
         if (
             not (isinstance(row, int) and isinstance(column, int) and isinstance(adc, int))
