@@ -29,17 +29,27 @@ class Threads:
         self._lock = threading.Lock()
         self._pool: ThreadPoolExecutor | None = None
 
-    def map(self, function: Callable[[slice], None], parts: Sequence[slice]) -> None:
-        """Call a function on each part: the last in this thread, each other in one of its own;
-        returns when all calls have."""
+    def map(
+        self,
+        function: Callable[[slice], None],
+        parts: Sequence[slice],
+        interrupt: Callable[[], None],
+    ) -> None:
+        """Call a function on each part: the last in this thread, each other in one of its own.
+
+        Returns when all calls have.  Where this thread is interrupted, or a call fails, `interrupt`
+        is called, upon which the other calls should return soon.
+        """
         with self._lock:
             futures = [self._started().submit(function, part) for part in parts[:-1]]
         try:
             function(parts[-1])
-        finally:
+            for future in futures:
+                future.result()
+        except BaseException:
+            interrupt()
             wait(futures)
-        for future in futures:
-            future.result()
+            raise
 
     def start(self, function: Callable[[], None], count: int) -> None:
         """Have `count` threads call a function; nobody waits for it, and what it raises is lost."""

@@ -1,6 +1,8 @@
-"""How many threads take part in a run."""
+"""How many threads take part in a run, and how they end."""
 
+import threading
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,9 +18,14 @@ class Counting(Threads):
         super().__init__()
         self.counts: list[int] = []
 
-    def map(self, function: Callable[[slice], None], parts: Sequence[slice]) -> None:
+    def map(
+        self,
+        function: Callable[[slice], None],
+        parts: Sequence[slice],
+        interrupt: Callable[[], None],
+    ) -> None:
         self.counts.append(len(parts))
-        super().map(function, parts)
+        super().map(function, parts, interrupt)
 
     def start(self, function: Callable[[], None], count: int) -> None:
         self.counts.append(count + 1)
@@ -55,3 +62,53 @@ def test_as_many_threads_take_part_as_have_work(batch: int) -> None:
 def test_little_work_wakes_no_thread() -> None:
     assert counts(1, None) == []
     assert counts(0, 0) == []
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_an_interrupted_call_ends_the_others(error: type[BaseException]) -> None:
+    threads, interrupted = Threads(), threading.Event()
+    ended: list[int] = []
+
+    def function(part: slice) -> None:
+        if part.start == 2:
+            raise error
+        interrupted.wait()
+        ended.append(part.start)
+
+    with pytest.raises(error):
+        threads.map(function, [slice(k, k + 1) for k in range(3)], interrupted.set)
+    assert sorted(ended) == [0, 1]
+    threads.close()
+
+
+class Looked(threading.Event):
+    """Counts how often somebody looks whether it is set, and raises what it is told to."""
+
+    looks = 0
+    error: type[BaseException] | None = None
+
+    def is_set(self) -> bool:
+        Looked.looks += 1
+        if Looked.error is not None:
+            raise Looked.error
+        return super().is_set()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_run_looks_for_interrupts(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No thread stays in C for longer than some samples take."""
+    image = examples.layer()
+    native = NativeExecutor(image, memory=1, least_work=0)
+    feed = examples.feed(image, 37)
+    expected = native.run(feed, threads)
+    monkeypatch.setattr("anacc_runtime.native.executor.TURN", 1)
+    events = SimpleNamespace(Event=Looked)
+    monkeypatch.setattr("anacc_runtime.native.executor.threading", events)
+    monkeypatch.setattr(Looked, "looks", 0)
+    result = native.run(feed, threads)
+    assert Looked.looks == 37
+    assert all(result[name].tobytes() == expected[name].tobytes() for name in expected)
+    monkeypatch.setattr(Looked, "error", KeyboardInterrupt)
+    with pytest.raises(KeyboardInterrupt):
+        native.run(feed, threads)
+    native.close()

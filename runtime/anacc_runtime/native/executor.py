@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -29,6 +30,10 @@ FEW = 4
 # Work, in multiply-adds, that a phase must be for each thread that takes part: it takes about as
 # long as to wake one.
 LEAST_WORK = 8_000_000
+
+# Work that a thread does between two looks at whether the user has interrupted it: about a tenth of
+# a second, in portable C a second.
+TURN = 4_000_000_000
 
 
 @dataclass(frozen=True)
@@ -151,8 +156,16 @@ class NativeExecutor(Executor):
         first_sample = 0 if noise is None else noise.first_sample
         draws = None if noise is None else _draws(prepared.tiles, noise)
 
-        def run(part: slice, crew: _kernel.Crew | None = None) -> None:
-            engine.run(arrays, part.start, part.stop, samples, first_sample, draws, crew)
+        # Python sees signals only between two calls.
+        turn = max(samples, int(TURN // max(engine.work, 1)))
+        interrupted = threading.Event()
+
+        def run(part: slice) -> None:
+            for start in range(part.start, part.stop, turn):
+                if interrupted.is_set():
+                    return
+                stop = min(start + turn, part.stop)
+                engine.run(arrays, start, stop, samples, first_sample, draws)
 
         threads = self._worth_waking(threads, engine.work * batch)
         if threads == 1 or batch == 0:
@@ -160,13 +173,13 @@ class NativeExecutor(Executor):
         elif batch % threads == 0 or batch >= FEW * threads:
             cuts = [batch * k // threads for k in range(threads + 1)]
             parts = [slice(*cuts[k : k + 2]) for k in range(threads)]
-            self._threads.map(run, parts)
+            self._threads.map(run, parts, interrupted.set)
         else:
             least = () if self.least_work is None else (self.least_work,)
             crew = _kernel.Crew(engine, threads, *least)
             self._threads.start(crew.help, threads - 1)
             try:
-                run(slice(0, batch), crew)
+                engine.run(arrays, 0, batch, samples, first_sample, draws, crew)
             finally:
                 crew.close()
 
