@@ -28,7 +28,7 @@ def capacity(schedule: Schedule, tiles: Sequence[TileSpec], memory: int) -> int:
         tiles: those that it calls.
         memory: bytes that the samples may have in all; one sample may have more.
     """
-    size = _bytes_per_sample(schedule)
+    size = bytes_per_sample(schedule)
     positions = [prod(group.axes) for group in schedule.groups]
     work = [
         count * _multiply_adds(group.body, tiles)
@@ -41,7 +41,7 @@ def capacity(schedule: Schedule, tiles: Sequence[TileSpec], memory: int) -> int:
     return max(1, min(memory // size, max(wanted, CACHE // size)))
 
 
-def _bytes_per_sample(schedule: Schedule) -> int:
+def bytes_per_sample(schedule: Schedule) -> int:
     """Bytes of the arena that a sample needs, at least 1."""
     arena = (r for r in schedule.regions if r.kind is RegionKind.ARENA)
     return max((region.offset + region.size for region in arena), default=1)

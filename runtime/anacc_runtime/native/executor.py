@@ -12,7 +12,7 @@ from anacc.program.image import Image
 from anacc.program.model import Float16Array, Float32Array, Format, Table
 from anacc_runtime import _kernel
 from anacc_runtime.interpreter import Channels
-from anacc_runtime.native.capacity import capacity
+from anacc_runtime.native.capacity import bytes_per_sample, capacity
 from anacc_runtime.native.encode import encode
 from anacc_runtime.native.lower import lower
 from anacc_runtime.native.support import Unsupported
@@ -24,7 +24,7 @@ from anacc_runtime.registers import DTYPE, Array
 from anacc_runtime.threads import Threads
 
 # With fewer samples for each thread, and not the same number for each, threads share the positions
-# of a layer rather than the batch.
+# of a layer rather than the batch; also where samples are so large that one for each is too much.
 FEW = 4
 
 # Work, in multiply-adds, that a phase must be for each thread that takes part: it takes about as
@@ -45,12 +45,14 @@ class _Prepared:
         channels: the channels in the order in which the engine takes their arrays.
         tiles: the crossbar tiles in the engine's order.
         capacity: samples that a thread has in work at a time.
+        sample_bytes: memory of each.
     """
 
     engine: _kernel.Engine
     channels: tuple[int, ...]
     tiles: tuple[TileSpec, ...]
     capacity: int
+    sample_bytes: int
 
 
 class NativeExecutor(Executor):
@@ -112,7 +114,8 @@ class NativeExecutor(Executor):
             self.isa,
         )
         samples = capacity(lowered.schedule, lowered.tiles, self.memory)
-        return _Prepared(engine, lowered.channels, lowered.tiles, samples)
+        size = bytes_per_sample(lowered.schedule)
+        return _Prepared(engine, lowered.channels, lowered.tiles, samples, size)
 
     def _run_chip(
         self,
@@ -152,10 +155,13 @@ class NativeExecutor(Executor):
         noise: RunNoise | None,
     ) -> None:
         """Execute a phase for all samples, on several threads where there are enough of them."""
-        engine, samples = prepared.engine, prepared.capacity
+        engine = prepared.engine
         first_sample = 0 if noise is None else noise.first_sample
         draws = None if noise is None else _draws(prepared.tiles, noise)
-
+        threads = self._worth_waking(threads, engine.work * batch)
+        # What all threads have in work should stay below the limit.
+        samples_fit = self.memory // (threads * prepared.sample_bytes)
+        samples = max(1, min(prepared.capacity, samples_fit))
         # Python sees signals only between two calls.
         turn = max(samples, int(TURN // max(engine.work, 1)))
         interrupted = threading.Event()
@@ -167,21 +173,24 @@ class NativeExecutor(Executor):
                 stop = min(start + turn, part.stop)
                 engine.run(arrays, start, stop, samples, first_sample, draws)
 
-        threads = self._worth_waking(threads, engine.work * batch)
-        if threads == 1 or batch == 0:
-            run(slice(0, batch))
-        elif batch % threads == 0 or batch >= FEW * threads:
-            cuts = [batch * k // threads for k in range(threads + 1)]
-            parts = [slice(*cuts[k : k + 2]) for k in range(threads)]
-            self._threads.map(run, parts, interrupted.set)
-        else:
+        def share(start: int, stop: int) -> None:
             least = () if self.least_work is None else (self.least_work,)
             crew = _kernel.Crew(engine, threads, *least)
             self._threads.start(crew.help, threads - 1)
             try:
-                engine.run(arrays, 0, batch, samples, first_sample, draws, crew)
+                engine.run(arrays, start, stop, prepared.capacity, first_sample, draws, crew)
             finally:
                 crew.close()
+
+        if threads == 1 or batch == 0:
+            run(slice(0, batch))
+        elif samples_fit and (batch % threads == 0 or batch >= FEW * threads):
+            cuts = [batch * k // threads for k in range(threads + 1)]
+            parts = [slice(*cuts[k : k + 2]) for k in range(threads)]
+            self._threads.map(run, parts, interrupted.set)
+        else:
+            for start in range(0, batch, turn):
+                share(start, min(start + turn, batch))
 
     def _worth_waking(self, threads: int, work: float) -> int:
         """How many of `threads` should take part in so much work; at least 1."""
