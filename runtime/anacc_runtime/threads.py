@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from weakref import WeakSet
 
 # Threads start as work finds none idle, so this only bounds what callers can ask for.
@@ -40,9 +40,11 @@ class Threads:
         Returns when all calls have.  Where this thread is interrupted, or a call fails, `interrupt`
         is called, upon which the other calls should return soon.
         """
-        with self._lock:
-            futures = [self._started().submit(function, part) for part in parts[:-1]]
+        futures: list[Future[None]] = []
         try:
+            with self._lock:
+                for part in parts[:-1]:
+                    futures.append(self._started().submit(function, part))
             function(parts[-1])
             for future in futures:
                 future.result()

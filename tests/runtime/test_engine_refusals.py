@@ -90,6 +90,9 @@ def test_vectors_fit_their_operands() -> None:
     refused(vector("clamp", 8, ZERO, low=1.0), match="bounds")
     refused(vector("clamp", 8, ZERO, high=float("nan")), match="bounds")
     refused(vector("relu", 0, ZERO), match="length")
+    for op in ("sum", "maximum"):
+        one = vector(op, 16, Operand(0, 15, (), ()), format=Format.INT8, broadcast=(True,))
+        refused(one, match="broadcast")
 
 
 def test_wrong_plans_are_refused() -> None:
@@ -164,6 +167,7 @@ def test_no_corrupted_plan_crashes(seed: int, data: st.DataObject) -> None:
         {"capacity": 0},
         {"first_sample": -1},
         {"first_sample": 2**32 - 2},
+        {"first_sample": 2**63 - 1},
         {"noise": 5},
         {"noise": (np.zeros((2, 2), np.uint32), np.zeros(1, np.float32))},
         {"noise": (np.zeros((1, 2), np.uint32), np.zeros(2, np.float32))},

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
@@ -98,6 +99,32 @@ def test_an_interrupted_call_ends_the_others(error: type[BaseException]) -> None
     threads.close()
 
 
+class Failing(Threads):
+    """Threads of which only the first can be started."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left = 1
+
+    def _started(self) -> ThreadPoolExecutor:
+        if self.left == 0:
+            raise RuntimeError("can't start new thread")
+        self.left -= 1
+        return super()._started()
+
+
+@pytest.mark.parametrize("batch", [1, 36])
+def test_threads_that_cannot_start_leave_none_at_work(batch: int) -> None:
+    """Whether they were to share a sample or samples: closing waits for all that work."""
+    image = examples.layer()
+    native = NativeExecutor(image, least_work=0)
+    native._threads = threads = Failing()
+    with pytest.raises(RuntimeError, match="start new thread"):
+        native.run(examples.feed(image, batch), 3)
+    threads.left = 1
+    native.close()
+
+
 class Looked(threading.Event):
     """Counts how often somebody looks whether it is set, and raises what it is told to."""
 
@@ -111,19 +138,22 @@ class Looked(threading.Event):
         return super().is_set()
 
 
+@pytest.mark.parametrize("name", ["layer", "recurrence", "cell"])
 @pytest.mark.parametrize("threads", [1, 2])
-def test_a_run_looks_for_interrupts(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_looks_for_interrupts(
+    name: str, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """No thread stays in C for longer than some samples take."""
-    image = examples.layer()
-    native = NativeExecutor(image, memory=1000, least_work=0)
-    feed = examples.feed(image, 37)
+    image = examples.ALL[name]
+    native = NativeExecutor(image, least_work=0)
+    feed = examples.feed(image, 1000)
     expected = native.run(feed, threads)
     monkeypatch.setattr("anacc_runtime.native.executor.TURN", 1)
     events = SimpleNamespace(Event=Looked)
     monkeypatch.setattr("anacc_runtime.native.executor.threading", events)
     monkeypatch.setattr(Looked, "looks", 0)
     result = native.run(feed, threads)
-    assert Looked.looks > 10
+    assert Looked.looks >= 1000 // 96
     assert all(result[name].tobytes() == expected[name].tobytes() for name in expected)
     monkeypatch.setattr(Looked, "error", KeyboardInterrupt)
     with pytest.raises(KeyboardInterrupt):

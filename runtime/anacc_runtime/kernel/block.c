@@ -160,7 +160,7 @@ static void start_operands(Worker *worker) {
       region = worker->locals + plan->regions[operand->region].offset * BLOCK;
     else
       spread(&operand->offset, worker->group->positions, worker->first, 1, &offset);
-    worker->starts[operand->slot] = region + operand->offset.base + offset;
+    worker->starts[operand->slot] = region + (operand->offset.base + offset);
   }
 }
 

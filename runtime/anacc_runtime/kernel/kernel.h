@@ -92,7 +92,7 @@ typedef struct {
 // Where the vectors of up to BLOCK positions are. Addresses need not be aligned.
 typedef struct {
   int count;
-  const char *x[BLOCK]; // to which the offsets of the runs are added
+  const char *x[BLOCK]; // to which the offsets of the runs are added; codes in [-127, 127]
   const char *addends[MAX_ADDENDS][BLOCK];
   char *value[BLOCK]; // binary16, `columns` of them; value[0] NULL: not wanted
   char *codes[BLOCK]; // int8; codes[0] NULL: not wanted

@@ -16,7 +16,6 @@ typedef __m256i Halves;
 
 static inline Floats f_set(float a) { return _mm512_set1_ps(a); }
 static inline Floats f_load(const float *source) { return _mm512_loadu_ps(source); }
-static inline void f_store(float *target, Floats a) { _mm512_storeu_ps(target, a); }
 static inline Floats f_add(Floats a, Floats b) { return _mm512_add_ps(a, b); }
 static inline Floats f_sub(Floats a, Floats b) { return _mm512_sub_ps(a, b); }
 static inline Floats f_mul(Floats a, Floats b) { return _mm512_mul_ps(a, b); }
@@ -25,9 +24,6 @@ static inline Floats f_min(Floats a, Floats b) { return _mm512_min_ps(a, b); }
 static inline Floats f_max(Floats a, Floats b) { return _mm512_max_ps(a, b); }
 static inline Floats f_sqrt(Floats a) { return _mm512_sqrt_ps(a); }
 static inline Floats f_abs(Floats a) { return _mm512_abs_ps(a); }
-static inline Floats f_round(Floats a) {
-  return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-}
 
 static inline Ints i_set(int32_t a) { return _mm512_set1_epi32(a); }
 static inline Ints i_load(const int32_t *source) { return _mm512_loadu_si512(source); }
@@ -42,9 +38,6 @@ static inline Ints i_xor(Ints a, Ints b) { return _mm512_xor_si512(a, b); }
 static inline Ints i_shl(Ints a, int n) { return _mm512_slli_epi32(a, (unsigned)n); }
 static inline Ints i_shr(Ints a, int n) { return _mm512_srli_epi32(a, (unsigned)n); }
 static inline Ints i_sar(Ints a, int n) { return _mm512_srai_epi32(a, (unsigned)n); }
-static inline Ints i_less(Ints a, Ints b) {
-  return _mm512_movm_epi32(_mm512_cmplt_epi32_mask(a, b));
-}
 
 static inline Floats f_from_ints(Ints a) { return _mm512_cvtepi32_ps(a); }
 static inline Ints i_from_floats(Floats a) { return _mm512_cvtps_epi32(a); }
@@ -57,9 +50,6 @@ static inline Floats f_select(Ints mask, Floats a, Floats b) {
 }
 static inline Ints i_less_f(Floats a, Floats b) {
   return _mm512_movm_epi32(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ));
-}
-static inline Ints i_less_equal_f(Floats a, Floats b) {
-  return _mm512_movm_epi32(_mm512_cmp_ps_mask(a, b, _CMP_LE_OQ));
 }
 
 static inline Floats f_gather(const float *table, Ints index) {

@@ -23,14 +23,12 @@ static inline Floats f_load(const float *source) {
   memcpy(&result, source, sizeof result);
   return result;
 }
-static inline void f_store(float *target, Floats a) { memcpy(target, &a, sizeof a); }
 static inline Floats f_add(Floats a, Floats b) { return vaddq_f32(a, b); }
 static inline Floats f_sub(Floats a, Floats b) { return vsubq_f32(a, b); }
 static inline Floats f_mul(Floats a, Floats b) { return vmulq_f32(a, b); }
 static inline Floats f_fma(Floats a, Floats b, Floats c) { return vfmaq_f32(c, a, b); }
 static inline Floats f_sqrt(Floats a) { return vsqrtq_f32(a); }
 static inline Floats f_abs(Floats a) { return vabsq_f32(a); }
-static inline Floats f_round(Floats a) { return vrndnq_f32(a); }
 // FMIN and FMAX order the zeros.
 static inline Floats f_min(Floats a, Floats b) { return vbslq_f32(vcltq_f32(a, b), a, b); }
 static inline Floats f_max(Floats a, Floats b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
@@ -55,7 +53,6 @@ static inline Ints i_shr(Ints a, int n) {
   return vreinterpretq_s32_u32(vshlq_u32(vreinterpretq_u32_s32(a), vdupq_n_s32(-n)));
 }
 static inline Ints i_sar(Ints a, int n) { return vshlq_s32(a, vdupq_n_s32(-n)); }
-static inline Ints i_less(Ints a, Ints b) { return vreinterpretq_s32_u32(vcltq_s32(a, b)); }
 
 static inline Floats f_from_ints(Ints a) { return vcvtq_f32_s32(a); }
 static inline Ints i_from_floats(Floats a) { return vcvtnq_s32_f32(a); }
@@ -67,9 +64,6 @@ static inline Floats f_select(Ints mask, Floats a, Floats b) {
   return vbslq_f32(vreinterpretq_u32_s32(mask), a, b);
 }
 static inline Ints i_less_f(Floats a, Floats b) { return vreinterpretq_s32_u32(vcltq_f32(a, b)); }
-static inline Ints i_less_equal_f(Floats a, Floats b) {
-  return vreinterpretq_s32_u32(vcleq_f32(a, b));
-}
 
 static inline Floats f_gather(const float *table, Ints index) {
   Floats result = vdupq_n_f32(table[vgetq_lane_s32(index, 0)]);

@@ -32,7 +32,6 @@ typedef Floats Halves;
 
 static inline Floats f_set(float a) { EACH_LANE(Floats, a); }
 static inline Floats f_load(const float *source) { EACH_LANE(Floats, source[k]); }
-static inline void f_store(float *target, Floats a) { memcpy(target, &a, sizeof a); }
 static inline Floats f_add(Floats a, Floats b) { EACH_LANE(Floats, a.lane[k] + b.lane[k]); }
 static inline Floats f_sub(Floats a, Floats b) { EACH_LANE(Floats, a.lane[k] - b.lane[k]); }
 static inline Floats f_mul(Floats a, Floats b) { EACH_LANE(Floats, a.lane[k] * b.lane[k]); }
@@ -92,11 +91,7 @@ static inline Ints i_bits(Floats a) {
 }
 
 // Masks of comparisons; false where a number is not one.
-static inline Ints i_less(Ints a, Ints b) { EACH_LANE(Ints, -(a.lane[k] < b.lane[k])); }
 static inline Ints i_less_f(Floats a, Floats b) { EACH_LANE(Ints, -(a.lane[k] < b.lane[k])); }
-static inline Ints i_less_equal_f(Floats a, Floats b) {
-  EACH_LANE(Ints, -(a.lane[k] <= b.lane[k]));
-}
 
 // a where the mask is set, else b.
 static inline Floats f_select(Ints mask, Floats a, Floats b) {

@@ -6,7 +6,7 @@
 enum { MAX_OPERANDS = MAX_ADDENDS + 3 };
 
 // Every pair of a body's nodes is looked at: longer bodies are left in one piece.
-static const int64_t LONGEST = 2048;
+static const int64_t LONGEST = 512;
 
 static int list_operands(const Node *node, const Operand **operands) {
   int count = 0;

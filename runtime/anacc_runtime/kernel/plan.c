@@ -167,7 +167,8 @@ static int64_t read_vector(Reader *reader, Vector *vector) {
     int64_t bytes = k == 0 ? FORMAT_BYTES[instr->format] : instr->op == AVERAGE ? 4 : 2;
     // Whether it is broadcast comes first: it says how much of the region the operand needs.
     instr->broadcast[k] = (int)read_word(reader, 0, 1, "a source is neither broadcast nor not");
-    if (instr->broadcast[k] && instr->vectors > 1) fail(reader, "several vectors are broadcast");
+    if (instr->broadcast[k] && (instr->op == MAXIMUM || instr->op == SUM))
+      fail(reader, "vectors that are reduced are broadcast");
     if (!instr->broadcast[k]) bytes *= (int64_t)instr->length * instr->vectors;
     vector->sources[k] = read_operand(reader, 0, bytes, false);
   }

@@ -65,7 +65,7 @@ static int acquire_weights(Weights *weights, PyObject *object, Tile *tile) {
   tile->columns = (int)columns;
   if (sum && acquire(&weights->sum, sum, "the sums of weights", "h", 2, difference->shape, false))
     return -1;
-  if (sum && weights->sum.strides[0] != difference->strides[0])
+  if (sum && difference->shape[0] > 1 && weights->sum.strides[0] != difference->strides[0])
     return refuse("differences and sums of weights lie in memory differently");
   if (difference->strides[0] < 0) return refuse("the rows of weights are in reverse order");
   if (tile->cells == CODES ? !are_codes(difference) : !are_conductances(difference, &weights->sum))

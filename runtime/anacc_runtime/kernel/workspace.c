@@ -20,7 +20,7 @@ Workspace *new_workspace(const Plan *plan, size_t scratch_bytes) {
     free_workspaces(workspace);
     return NULL;
   }
-  // What a plan reads before it was written is 0, not what somebody else has left.
+  // What a plan reads before it was written is never what another process has left.
   memset(worker->locals, 0, locals);
   return workspace;
 }

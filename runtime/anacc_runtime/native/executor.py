@@ -12,7 +12,7 @@ from anacc.program.image import Image
 from anacc.program.model import Float16Array, Float32Array, Format, Table
 from anacc_runtime import _kernel
 from anacc_runtime.interpreter import Channels
-from anacc_runtime.native.capacity import bytes_per_sample, capacity
+from anacc_runtime.native.capacity import BLOCK, bytes_per_sample, capacity
 from anacc_runtime.native.encode import encode
 from anacc_runtime.native.lower import lower
 from anacc_runtime.native.support import Unsupported
@@ -162,8 +162,9 @@ class NativeExecutor(Executor):
         # What all threads have in work should stay below the limit.
         samples_fit = self.memory // (threads * prepared.sample_bytes)
         samples = max(1, min(prepared.capacity, samples_fit))
-        # Python sees signals only between two calls.
-        turn = max(samples, int(TURN // max(engine.work, 1)))
+        # Python sees signals only between two calls; fewer samples than a block would be slow.
+        turn = max(min(samples, BLOCK), int(TURN // max(engine.work, 1)))
+        samples = min(samples, turn)
         interrupted = threading.Event()
 
         def run(part: slice) -> None:
@@ -174,11 +175,12 @@ class NativeExecutor(Executor):
                 engine.run(arrays, start, stop, samples, first_sample, draws)
 
         def share(start: int, stop: int) -> None:
+            capacity = min(prepared.capacity, stop - start)
             least = () if self.least_work is None else (self.least_work,)
             crew = _kernel.Crew(engine, threads, *least)
-            self._threads.start(crew.help, threads - 1)
             try:
-                engine.run(arrays, start, stop, prepared.capacity, first_sample, draws, crew)
+                self._threads.start(crew.help, threads - 1)
+                engine.run(arrays, start, stop, capacity, first_sample, draws, crew)
             finally:
                 crew.close()
 

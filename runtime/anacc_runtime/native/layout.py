@@ -23,8 +23,10 @@ from anacc_runtime.native.storage import Storage
 
 ALIGNMENT = 64
 
-# Bytes for a position, above which memory for a block's positions would not stay in the caches.
+# Bytes of one storage, and of all storages of a group, for a position, above which memory for a
+# block's positions would not stay in the caches.
 MAX_LOCAL = 1 << 14
+MAX_LOCAL_GROUP = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,8 @@ def layout(draft: Draft, constants: tuple[int, int]) -> tuple[Schedule, tuple[in
             continue
         groups = {number for number, _ in used}
         axes = draft.groups[min(groups)].axes
-        chosen = _plan(storage, [access for _, access in used], axes, len(groups) == 1)
+        space = MAX_LOCAL_GROUP - local[min(groups)] if len(groups) == 1 else 0
+        chosen = _plan(storage, [access for _, access in used], axes, min(space, MAX_LOCAL))
         if chosen.kind is RegionKind.EXTERNAL and storage.channel is not None:
             offset = len(outside)
             outside.append(storage.channel)
@@ -109,18 +112,25 @@ def layout(draft: Draft, constants: tuple[int, int]) -> tuple[Schedule, tuple[in
     return Schedule(tuple(regions), tuple(draft.tables), groups_made), tuple(outside)
 
 
-def _plan(storage: Storage, used: list[Access], axes: tuple[int, ...], one_group: bool) -> _Plan:
-    """Where a storage is to be: with the positions of the only group that uses it, if it can."""
+def _plan(storage: Storage, used: list[Access], axes: tuple[int, ...], space: int) -> _Plan:
+    """Where a storage is to be: with the positions of the only group that uses it, if it can.
+
+    Args:
+        storage: it.
+        used: all accesses to it.
+        axes: of the first group that has some.
+        space: bytes that it may take for a position; 0 where several groups use it.
+    """
     if storage.channel is not None:
         return _Plan(RegionKind.EXTERNAL, storage.size)
-    if one_group and axes and all(slotted(access, storage, axes) for access in used):
+    if space and axes and all(slotted(access, storage, axes) for access in used):
         size = _aligned(storage.size // prod(axes))
-        if size <= MAX_LOCAL:
+        if size <= space:
             return _Plan(RegionKind.LOCAL, size, drop_axes=True)
-    if one_group and not axes:
+    if space and not axes:
         start, end = _iteration(used) or (0, storage.size)
         size = _aligned(end - start)
-        if size <= MAX_LOCAL:
+        if size <= space:
             whole = (start, end) == (0, storage.size)
             return _Plan(RegionKind.LOCAL, size, start=start, drop_loops=not whole)
     return _Plan(RegionKind.ARENA, _aligned(storage.size))
