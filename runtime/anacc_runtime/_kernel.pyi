@@ -17,6 +17,9 @@ from anacc.program.model import Float16Array, Float32Array, Int8Array
 MAX_NOISY_ROWS: int
 """Rows of the tallest tile that can have noise."""
 
+BLOCK: int
+"""Positions that are worked on at a time."""
+
 @final
 class Tile:
     """A crossbar region with its converters and its local digital unit, weights packed.

@@ -55,4 +55,7 @@ bool is_deviation(float deviation);
 // or -1 with an exception.
 int check_noise(const Tile *tile, float deviation);
 
+// Tile.run.
+PyObject *tile_run(PyObject *object, PyObject *arguments, PyObject *keywords);
+
 #endif

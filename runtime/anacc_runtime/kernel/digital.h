@@ -8,8 +8,6 @@
 
 #include <string.h>
 
-#define INLINE static inline __attribute__((always_inline))
-
 // Elements of MAXIMUM and SUM that are worked on at a time.
 enum { CHUNK = 64 };
 

@@ -61,7 +61,8 @@ static int execute(PyObject *module) {
   return add_type(module, &tile_spec, &state->tile) < 0 ||
                  add_type(module, &engine_spec, &state->engine) < 0 ||
                  add_type(module, &crew_spec, &state->crew) < 0 ||
-                 PyModule_AddIntMacro(module, MAX_NOISY_ROWS) < 0
+                 PyModule_AddIntMacro(module, MAX_NOISY_ROWS) < 0 ||
+                 PyModule_AddIntMacro(module, BLOCK) < 0
              ? -1
              : 0;
 }

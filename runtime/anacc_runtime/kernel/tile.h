@@ -15,7 +15,7 @@ typedef struct {
   Sums sums;
   Inputs inputs;
   BlockNoise noise;
-} Workspace;
+} Sections;
 
 static size_t round_up(size_t size) {
   return (size + INPUT_ALIGNMENT - 1) / INPUT_ALIGNMENT * INPUT_ALIGNMENT;
@@ -27,10 +27,10 @@ static size_t input_bytes(const Tile *tile) {
   return code_bytes(tile) * (size_t)cell_bytes(tile->cells);
 }
 
-// The workspace, and what gather_inputs writes; and what aligns them.
+// The sections, and what gather_inputs writes; and what aligns them.
 static size_t scratch_bytes(const Tile *tile) {
   size_t codes = tile->cells == CODES ? 0 : code_bytes(tile);
-  return INPUT_ALIGNMENT + round_up(sizeof(Workspace)) + BLOCK * (2 * input_bytes(tile) + codes);
+  return INPUT_ALIGNMENT + round_up(sizeof(Sections)) + BLOCK * (2 * input_bytes(tile) + codes);
 }
 
 // memcpy of a few bytes, without a call.
@@ -61,7 +61,7 @@ static inline void prefetch_codes(const Tile *tile, const char *x) {
   for (int k = 0; k < tile->rows; k += 64) __builtin_prefetch(x + tile->runs[0].offset + k);
 }
 
-static void widen(const int8_t *codes, size_t length, int16_t *target) {
+static void widen_codes(const int8_t *codes, size_t length, int16_t *target) {
   for (size_t k = 0; k < length; k++) target[k] = codes[k];
 }
 
@@ -94,9 +94,9 @@ static void gather_inputs(const Tile *tile, const TileBlock *block, char *memory
     int8_t *row = rows + (size_t)p * length;
     char *target = x + (size_t)p * stride, *magnitude = magnitudes + (size_t)p * stride;
     in->first[p] = words ? 0 : first_sum(row, length);
-    if (words) widen(row, length, (int16_t *)target);
+    if (words) widen_codes(row, length, (int16_t *)target);
     if (negatives) take_magnitudes(row, length, words ? row : (int8_t *)magnitude);
-    if (negatives && words) widen(row, length, (int16_t *)magnitude);
+    if (negatives && words) widen_codes(row, length, (int16_t *)magnitude);
   }
   in->x = x;
   in->magnitude = negatives ? magnitudes : x;
@@ -107,7 +107,7 @@ static void gather_inputs(const Tile *tile, const TileBlock *block, char *memory
 
 static void run_tile(const Tile *tile, const TileBlock *block, void *scratch) {
   uintptr_t start = ((uintptr_t)scratch + INPUT_ALIGNMENT - 1) & ~(uintptr_t)(INPUT_ALIGNMENT - 1);
-  Workspace *work = (Workspace *)start;
+  Sections *work = (Sections *)start;
   const Finish finish = make_finish(tile, block, &work->sums, &work->noise);
   gather_inputs(tile, block, (char *)start + round_up(sizeof *work), &work->inputs);
   const char *weights = tile->weights;

@@ -229,7 +229,6 @@ static void tile_dealloc(PyObject *object) {
   Py_DECREF(type);
 }
 
-extern PyObject *tile_run(PyObject *object, PyObject *arguments, PyObject *keywords);
 
 static PyMethodDef tile_methods[] = {
     {"run", (PyCFunction)(void (*)(void))tile_run, METH_VARARGS | METH_KEYWORDS,

@@ -5,23 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
+from anacc_runtime._kernel import BLOCK
 from anacc_runtime.native.operations import Body, Loop, RegionKind, Schedule, TileCall
 from anacc_runtime.native.tiles import TileSpec
 
 # Bytes of the samples in work, so that what one layer leaves for the next stays in the caches.
 CACHE = 4 * 2**20
 
-# The block of the kernel: with so many positions at a time weights are read often enough from the
-# nearest cache.
-BLOCK = 96
-
 # A group with less than this part of all multiply-adds does not count.
 SHARE = 0.05
 
 
 def capacity(schedule: Schedule, tiles: Sequence[TileSpec], memory: int) -> int:
-    """As many samples as fit in the caches, but enough that groups have whole blocks of positions;
-    a recurrence has one position for each sample.
+    """As many samples as fit in the caches, but enough that groups have whole blocks of positions,
+    so that weights are read often enough from the nearest cache; a recurrence has one position for
+    each sample.
 
     Args:
         schedule: the operations.

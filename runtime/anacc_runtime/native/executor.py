@@ -12,7 +12,7 @@ from anacc.program.image import Image
 from anacc.program.model import Float16Array, Float32Array, Format, Table
 from anacc_runtime import _kernel
 from anacc_runtime.interpreter import Channels
-from anacc_runtime.native.capacity import BLOCK, bytes_per_sample, capacity
+from anacc_runtime.native.capacity import bytes_per_sample, capacity
 from anacc_runtime.native.encode import encode
 from anacc_runtime.native.lower import lower
 from anacc_runtime.native.support import Unsupported
@@ -163,7 +163,7 @@ class NativeExecutor(Executor):
         samples_fit = self.memory // (threads * prepared.sample_bytes)
         samples = max(1, min(prepared.capacity, samples_fit))
         # Python sees signals only between two calls; fewer samples than a block would be slow.
-        turn = max(min(samples, BLOCK), int(TURN // max(engine.work, 1)))
+        turn = max(min(samples, _kernel.BLOCK), int(TURN // max(engine.work, 1)))
         samples = min(samples, turn)
         interrupted = threading.Event()
 
