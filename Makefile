@@ -26,6 +26,7 @@ help: ## list the targets
 	@echo
 	@echo 'PYTHON=python3.12 chooses the Python that .venv is made with (3.11 or newer).'
 	@echo 'PYTEST_ARGS="-n 2 -k tile" is passed on to pytest.'
+	@echo 'BENCH_ARGS="--quick --only lstm-1" is passed on to the benchmark.'
 
 venv: $(venv)/runtime.stamp $(venv)/dev.stamp ## make .venv: anacc, its dependencies and the development tools
 

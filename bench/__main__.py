@@ -19,7 +19,7 @@ from bench.limits import limits
 from bench.machine import machine, u8s8_is_exact, versions
 from bench.measure import EngineError, Series, run_case
 from bench.results import Results
-from bench.roofline import native_isa
+from bench.roofline import Roofline, RooflineError, native_isa
 
 ROUNDS, QUICK_ROUNDS = 21, 3
 TABLE_WIDTH = 120
@@ -34,6 +34,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rounds = QUICK_ROUNDS if options.quick else ROUNDS
     if _is_busy():
         console.print("warning: this machine is busy; what is measured now will tell little")
+    whole = not options.only and not options.quick
+    try:
+        Roofline()
+    except RooflineError as error:
+        if whole:
+            reason = "a page without limits would replace one with them: set CC to a C compiler"
+            console.print(f"error: {error}; {reason}")
+            return 1
+        console.print(f"warning: {error}, so that the limits of the CPU are not measured")
     console.print("writing models and programs to build/bench")
     files.write(names)
     series: dict[str, dict[str, Series]] = {}
@@ -53,7 +62,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     found = _results(series, options.aihwkit_python, rounds)
     report.show(found, _console())
-    whole = not options.only and not options.quick
     if whole:
         report.update_page(found)
     found.save(results.PATH if whole else FOLDER / results.PATH.name)

@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,10 @@ class ConversionNoise:
     trial: int = 0
 
     def __post_init__(self) -> None:
+        if not isinstance(self.deviation, Real):
+            raise UsageError(f"the deviation of noise is a number, not {self.deviation!r}")
+        for name, value in (("seed", self.seed), ("trial", self.trial)):
+            _check_integer(name, value)
         if not (math.isfinite(self.deviation) and self.deviation >= 0):
             raise UsageError(
                 f"the noise of a conversion cannot have the deviation {self.deviation}",
@@ -235,12 +240,18 @@ def run_noise(image: Image, noise: ConversionNoise, first_sample: int, batch: in
     Raises:
         UsageError: the samples' numbers do not fit into 32 bits.
     """
+    _check_integer("first sample", first_sample)
     if not 0 <= first_sample <= (1 << 32) - batch:
         raise UsageError(
             f"the first sample {first_sample} is out of range",
             "samples count from 0 and stay below 2**32",
         )
     return RunNoise(noise, tile_keys(image, noise), first_sample)
+
+
+def _check_integer(name: str, value: object) -> None:
+    if not isinstance(value, Integral):
+        raise UsageError(f"the {name} of noise is an integer, not {value!r}")
 
 
 def tile_keys(image: Image, noise: ConversionNoise) -> Mapping[tuple[int, Path], UInt32Array]:

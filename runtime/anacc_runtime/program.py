@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from numbers import Integral
 from typing import Literal
 
 from anacc.errors import ProgramError, UsageError
@@ -62,6 +63,10 @@ class LoadedProgram:
                 than 1, or the samples' numbers do not fit into 32 bits.
         """
         count = self.threads if threads is None else _checked(threads)
+        if noise is not None and not isinstance(noise, ConversionNoise):
+            raise UsageError(
+                f"noise cannot be {noise!r}", "give an `anacc.ConversionNoise`, or None for none"
+            )
         try:
             return self._executor(executor).run(feed, count, noise, first_sample)
         except MemoryError:
@@ -106,6 +111,6 @@ def available_cpus() -> int:
 
 
 def _checked(threads: int) -> int:
-    if threads < 1:
+    if not isinstance(threads, Integral) or threads < 1:
         raise UsageError(f"a program cannot run on {threads} threads", "choose 1 or more")
     return threads

@@ -93,7 +93,7 @@ static int check_range(const Call *call) {
     return refuse("samples [%lld, %lld) are no range", (long long)call->first,
                   (long long)call->last);
   if (call->capacity < 1) return refuse("the capacity is not positive");
-  if (call->first_sample < 0 || call->first_sample > (long long)UINT32_MAX - call->last)
+  if (call->first_sample < 0 || call->first_sample > (long long)UINT32_MAX + 1 - call->last)
     return refuse("the number of the first sample is out of range");
   return 0;
 }
