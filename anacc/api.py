@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from anacc.errors import FeedError
 from anacc.program.image import Image
 from anacc.program.manifest import Port
 
@@ -79,7 +80,8 @@ class Program:
             An array for each output, by name.
 
         Raises:
-            FeedError: an array is missing, superfluous, or of a wrong shape or element type.
+            FeedError: the feed is no mapping, or an array is missing, superfluous, or of a wrong
+                shape or element type.
             ProgramError: a weight member of the file is damaged.
             UsageError: there is no such executor, or the number of threads is not positive, or
                 `first_sample` is out of range.
@@ -188,4 +190,8 @@ def compile(
 
 
 def _arrays(feed: Feed) -> dict[str, npt.NDArray[Any]]:
+    if not isinstance(feed, Mapping):
+        raise FeedError(
+            f"a feed is a mapping, not {type(feed).__name__}", "give a dict of arrays by input name"
+        )
     return {name: np.asarray(array) for name, array in feed.items()}

@@ -121,6 +121,8 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
 
 def test_errors(tmp_path: Path) -> None:
     program = anacc.load(sample.write_program(tmp_path))
+    with pytest.raises(FeedError, match="not ndarray"):
+        program.run(np.zeros(3))  # type: ignore[arg-type]
     with pytest.raises(FeedError, match="`z`"):
         program.run({"z": np.zeros((1, 4), np.float32)})
     with pytest.raises(UsageError, match="executor"):
