@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 
 from anacc.program.model import Register, Slice
 from anacc.program.walk import Path
+from anacc_runtime.native.draft import Draft
 from anacc_runtime.native.storage import ITEM, Nest, Reference, Storage
 
 
@@ -21,7 +21,6 @@ class Binding:
 
 
 Snapshot = dict[int, tuple[Binding, ...]]
-Copy = Callable[[Reference, Reference], None]  # target, source
 
 
 class Bindings:
@@ -33,14 +32,14 @@ class Bindings:
 
     Args:
         registers: their declarations.
-        allocate: makes a storage of a number of bytes per sample.
+        draft: where memory comes from, and copies go.
     """
 
-    def __init__(self, registers: tuple[Register, ...], allocate: Callable[[int], Storage]) -> None:
+    def __init__(self, registers: tuple[Register, ...], draft: Draft) -> None:
         self.nest = Nest()  # of the instructions at hand
         self._path: Path = ()
         self._registers = registers
-        self._allocate = allocate
+        self._draft = draft
         self._bound: Snapshot = {}
         self._homes: dict[tuple[int, Path], Storage] = {}
 
@@ -73,7 +72,7 @@ class Bindings:
         axes, key = ((), ()) if register.state else (nest.axes, path)
         storage = self._homes.get((target.register, key))
         if storage is None:
-            storage = self._allocate(prod(axes) * register.length * item)
+            storage = self._draft.storage(prod(axes) * register.length * item)
             storage.nonnegative = not register.state
             self._homes[target.register, key] = storage
         strides, step = [0] * len(nest.counts), register.length * item
@@ -117,17 +116,22 @@ class Bindings:
                     result.append(Binding(low, high - low, part))
         return result
 
-    def locate(self, source: Slice, copy: Copy) -> Reference:
+    def locate(self, source: Slice) -> Reference:
         """Where a slice is; if in several places, they are copied home first."""
         pieces = self.find(source)
-        return pieces[0].reference if len(pieces) == 1 else self.gather(source, copy)
+        return pieces[0].reference if len(pieces) == 1 else self.gather(source)
 
-    def gather(self, source: Slice, copy: Copy) -> Reference:
+    def together(self, source: Slice) -> Reference:
+        """Where the elements of a slice lie side by side, copied home if they do nowhere else."""
+        reference = self.locate(source)
+        return self.gather(source) if reference.dims else reference
+
+    def gather(self, source: Slice) -> Reference:
         """Copy a slice home, except for what is there."""
         for piece in self.find(source):
             home = self.home(Slice(source.register, piece.offset, piece.length))
             if piece.reference.storage is not home.storage:
-                copy(home, piece.reference)
+                self._draft.copy(home, piece.reference, self.nest)
         self.bind(source, self.home(source))
         return self.home(source)
 
@@ -139,20 +143,15 @@ class Bindings:
         """Forget what was bound since, as at the end of a parallel loop."""
         self._bound = dict(saved)
 
-    def leave(
-        self, saved: Snapshot, outer: Nest, read: set[int]
-    ) -> list[tuple[Reference, Reference]]:
-        """Come to the end of a loop that runs one iteration after another.
+    def leave(self, saved: Snapshot, outer: Nest, read: set[int]) -> None:
+        """Come to the end of a loop that runs one iteration after another: copy home what is read
+        after it and would be found elsewhere in each iteration.
 
         Args:
             saved: what was bound before the loop.
             outer: the nest around it.
             read: registers that are read after it.
-
-        Returns:
-            What the last iteration must copy: target and source, in the nest of its body.
         """
-        copies = []
         bound = self._bound
         self._bound = dict(saved)
         for number, pieces in bound.items():
@@ -165,6 +164,5 @@ class Bindings:
                     continue
                 home = self.home(target)
                 if piece.reference.storage is not home.storage:
-                    copies.append((home, piece.reference))
+                    self._draft.copy(home, piece.reference, self.nest)
                 self.bind(target, self._home(target, outer, self._path))
-        return copies

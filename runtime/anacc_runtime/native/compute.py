@@ -57,7 +57,7 @@ class Compute:
     def _layer(self, step: LayerStep, targets: list[Reference], nest: Nest) -> None:
         layer = step.layer
         x, order = self._input(layer.x)
-        addends = [self._vector_at(source) for source, _ in layer.addends]
+        addends = [self._bindings.together(source) for source, _ in layer.addends]
         remaining = iter(targets)
         value = next(remaining) if layer.value is not None else None
         codes = next(remaining) if layer.codes is not None else None
@@ -124,12 +124,12 @@ class Compute:
             The input, and the row of each of its elements where that is another order: sums do not
             depend on it, so elements are taken in the order in which they lie in memory.
         """
-        reference, order = self._bindings.locate(source, self._copy), None
+        reference, order = self._bindings.locate(source), None
         if reference.dims and reference.whole:
             reference, order = reference.in_memory_order()
         pieces = reference.piece_count if reference.dims else 1
         if pieces > MAX_RUNS or pieces * MIN_RUN > max(reference.length, MIN_RUN):
-            return self._bindings.gather(source, self._copy), None
+            return self._bindings.gather(source), None
         return reference, order
 
     def _vector(self, instr: Instr, target: Reference, nest: Nest) -> None:
@@ -144,7 +144,7 @@ class Compute:
         vectors = 1
         for operand in operands:
             if isinstance(operand, Slice):
-                reference = self._vector_at(operand)
+                reference = self._bindings.together(operand)
                 nonnegative = instr.op == "maximum" and reference.storage.nonnegative
                 vectors = operand.length // dst.length
                 sources.append(self._draft.operand(reference, nest))
@@ -175,14 +175,6 @@ class Compute:
         )
         target.storage.nonnegative &= nonnegative
         self._bindings.bind(dst, target)
-
-    def _vector_at(self, source: Slice) -> Reference:
-        """Where the elements of a slice lie side by side."""
-        reference = self._bindings.locate(source, self._copy)
-        return self._bindings.gather(source, self._copy) if reference.dims else reference
-
-    def _copy(self, target: Reference, source: Reference) -> None:
-        self._draft.copy(target, source, self._bindings.nest)
 
     def _columns(self, const: Const, columns: int) -> Float16Array:
         """One constant a column."""

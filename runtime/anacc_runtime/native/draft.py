@@ -16,7 +16,6 @@ from anacc_runtime.native.storage import (
     Reference,
     Storage,
     affine_strides,
-    merged,
 )
 from anacc_runtime.native.tiles import TileSpec
 
@@ -111,9 +110,7 @@ class Draft:
         """Copy all elements of a reference to one whose elements lie side by side."""
         done = 0
         for piece in source.pieces():
-            dims, element = merged(piece.dims, piece.item)
-            if not piece.dims:
-                element = piece.length * piece.item
+            dims, element = piece.pattern()
             to = self.operand(target.part(done, piece.length), nest)
             self.emit(Gather(to, self.operand(piece, nest), dims, element))
             done += piece.length

@@ -64,7 +64,7 @@ def fuse(plan: Plan, stream: Stream) -> Plan:
     Only bodies without inner loops are searched.  A value that is written there can be read
     elsewhere only where it is kept: in a state register, or after a loop that runs step by step.
     """
-    return _fuse(plan, stream, Counter(_registers_read(plan)), iterate=False)
+    return _fuse(plan, stream, Counter(registers_read(plan)), iterate=False)
 
 
 def _fuse(plan: Plan, stream: Stream, all_reads: Counter[int], iterate: bool) -> Plan:
@@ -72,7 +72,7 @@ def _fuse(plan: Plan, stream: Stream, all_reads: Counter[int], iterate: bool) ->
     if len(steps) == len(plan):
         kept = {k for k, register in enumerate(stream.registers) if register.state}
         if iterate:
-            kept.update(all_reads - Counter(_registers_read(plan)))
+            kept.update(all_reads - Counter(registers_read(plan)))
         return _fuse_body(steps, stream, kept)
     result: list[Step | Repeat] = []
     for node in plan:
@@ -84,13 +84,13 @@ def _fuse(plan: Plan, stream: Stream, all_reads: Counter[int], iterate: bool) ->
     return tuple(result)
 
 
-def _registers_read(plan: Plan) -> Iterator[int]:
+def registers_read(plan: Plan) -> Iterator[int]:
     """The register of each read in a plan."""
     for node in plan:
         if isinstance(node, Repeat):
-            yield from _registers_read(node.body)
+            yield from registers_read(node.body)
         else:
-            yield from (source.register for source in reads(node.instr))
+            yield from (source.register for source in step_reads(node))
 
 
 def _fuse_body(steps: tuple[Step, ...], stream: Stream, kept: set[int]) -> Plan:

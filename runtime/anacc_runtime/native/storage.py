@@ -128,6 +128,10 @@ class Reference:
             first, dims = 0, ((length // inner, dims[0][1]), *dims[1:])
         return replace(self, base=base, length=length, dims=dims, first=first)
 
+    def pattern(self) -> tuple[Dims, int]:
+        """All elements of the dimensions as few dimensions, and the bytes that lie together."""
+        return merged(self.dims, self.item) if self.dims else ((), self.length * self.item)
+
     def pieces(self) -> Iterator[Reference]:
         """The same elements as few references, each to all elements of its dimensions."""
         if not self.dims or self.whole:

@@ -15,7 +15,7 @@ from anacc_runtime.native.bindings import Bindings, Snapshot
 from anacc_runtime.native.channels import Channels
 from anacc_runtime.native.compute import Compute
 from anacc_runtime.native.draft import Draft
-from anacc_runtime.native.layers import step_reads, step_writes
+from anacc_runtime.native.layers import registers_read, step_writes
 from anacc_runtime.native.operations import Fill, Scatter
 from anacc_runtime.native.storage import ITEM, Nest, Reference, Storage, merged
 from anacc_runtime.native.support import Unsupported
@@ -85,14 +85,14 @@ class StreamLowering:
         """Emit the operations of the stream; yields where it must wait for other streams."""
         for plan in self._plans:
             # A later plan computes again what it needs of an earlier one; only the buffer is kept.
-            self._bindings = Bindings(self._stream.registers, self._draft.storage)
+            self._bindings = Bindings(self._stream.registers, self._draft)
             self._compute = Compute(self._image, self._number, self._draft, self._bindings)
             if states := self._bindings.state():
                 self._draft.begin_group(Nest())
                 for state in states:
                     target = self._draft.operand(state, Nest())
                     self._draft.emit(Fill(target, state.length * state.item, b"\0"))
-            self._all_reads = Counter(_registers_read(plan))
+            self._all_reads = Counter(registers_read(plan))
             yield from self._nodes(plan, Nest(), ())
         for channel in self._sent():
             self._channels.finish(channel)
@@ -164,10 +164,9 @@ class StreamLowering:
 
     def _keep(self, node: Repeat, nest: Nest, inner: Nest, path: Path, saved: Snapshot) -> None:
         """At the end of an iteration, copy what is read after the loop to where it stays."""
-        later = self._all_reads - Counter(_registers_read(node.body))
+        later = self._all_reads - Counter(registers_read(node.body))
         self._bindings.enter(inner, path)
-        for target, source in self._bindings.leave(saved, nest, set(later)):
-            self._draft.copy(target, source, inner)
+        self._bindings.leave(saved, nest, set(later))
 
     def _steps(self, steps: Sequence[Step], nest: Nest, path: Path) -> Iterator[Event]:
         """Instructions without loops between them."""
@@ -197,7 +196,7 @@ class StreamLowering:
                     self._store(access, src, nest)
                     stored = True
                 case "copy", (Slice() as dst, Slice() as src):
-                    self._move(dst, self._bindings.locate(src, self._copy), nest)
+                    self._move(dst, self._bindings.locate(src), nest)
                 case "program", (int(weight), int(row), int(column)):
                     self._compute.crossbar.program(self._image, weight, row, column)
                 case _:
@@ -208,9 +207,6 @@ class StreamLowering:
                         if send is not None:
                             sent.add(send.path)
                     self._compute.execute(step, targets, nest)
-
-    def _copy(self, target: Reference, source: Reference) -> None:
-        self._draft.copy(target, source, self._bindings.nest)
 
     def _move(self, dst: Slice, source: Reference, nest: Nest) -> None:
         """Let a slice be what is at a reference; what may change there is copied."""
@@ -265,12 +261,8 @@ class StreamLowering:
 
     def _store(self, access: Access, src: Slice, nest: Nest) -> None:
         target = self._access(access)
-        source = self._bindings.locate(src, self._copy)
-        if source.dims:
-            source = self._bindings.gather(src, self._copy)
-        dims, element = merged(target.dims, target.item)
-        if not target.dims:
-            element = target.length * target.item
+        source = self._bindings.together(src)
+        dims, element = target.pattern()
         to, of = self._draft.operand(target, nest), self._draft.operand(source, nest)
         self._draft.emit(Scatter(to, of, dims, element))
         target.storage.nonnegative &= source.storage.nonnegative
@@ -300,14 +292,6 @@ def _token(step: Step) -> Affine:
     if step.token is None:
         raise Unsupported("a recv or send has no token index")
     return step.token
-
-
-def _registers_read(plan: Plan) -> Iterator[int]:
-    for node in plan:
-        if isinstance(node, Repeat):
-            yield from _registers_read(node.body)
-        else:
-            yield from (source.register for source in step_reads(node))
 
 
 def _instructions(plan: Plan) -> Iterator[Instr]:
