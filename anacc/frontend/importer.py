@@ -24,6 +24,7 @@ from anacc.frontend.batch import (
     judge,
     sizes_in,
 )
+from anacc.frontend.derived import Derived
 from anacc.frontend.external import Array
 from anacc.frontend.facts import Facts, Input, gather_facts
 from anacc.frontend.inference import DoesNotFit, Known, fold_constants, known_input, misfit
@@ -138,6 +139,7 @@ def _import(original: Original, constants: Mapping[str, Known], way: Hypothesis)
             tuple(port_of(name, facts.types[name]) for name in outputs),
         ),
         stands_for=scope.stands_for,
+        derived=Derived.of(ops, scope.stands_for, scope.constants),
     )
     operands = {name for op in ops for name in op.operands}
     return Module(

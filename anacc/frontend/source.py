@@ -11,6 +11,7 @@ import onnx
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
 from anacc.errors import FeedError
+from anacc.frontend.derived import Derived
 from anacc.frontend.evaluation import Session
 from anacc.frontend.external import Array
 from anacc.frontend.ordering import reads
@@ -56,6 +57,7 @@ class SourceModel:
         types: of every tensor.
         ports: of the model.
         stands_for: the ONNX tensor for each IR value that is none itself (`%t.expanded`).
+        derived: the ops by which such values can be computed.
     """
 
     graph_name: str
@@ -65,6 +67,7 @@ class SourceModel:
     types: Mapping[str, TensorType]
     ports: Ports
     stands_for: Mapping[str, str]
+    derived: Derived = field(default_factory=Derived)
     _sessions: dict[tuple[str, ...], Session] = field(default_factory=dict, repr=False)
 
     def reads_of(self, node: str) -> list[str]:
@@ -113,8 +116,9 @@ class SourceModel:
 
         Args:
             feed: an array for each input of the model.
-            names: ONNX tensors, or IR values (`%t`); one that is no ONNX tensor gives the tensor
-                that it stands for, which has the same numbers up to sign, order and repetition.
+            names: ONNX tensors, or IR values (`%t`); one that is no ONNX tensor is computed by its
+                op, or, where ONNX has none like it, gives the tensor that it stands for, which
+                has the same numbers up to sign, order and repetition.
 
         Raises:
             FeedError: if the feed does not fit the model.
@@ -122,14 +126,18 @@ class SourceModel:
             KeyError: if a name is unknown.
         """
         self.check(feed)
-        tensors = {name: self._tensor(name) for name in names}
+        derived = [name for name in names if self.derived.gives(name)]
+        bases = self.derived.reads(derived)
+        tensors = {name: self._tensor(name) for name in (*names, *bases) if name not in derived}
         computed = {name for node in self.model.graph.node for name in node.output if name}
         asked = tuple(dict.fromkeys(t for t in tensors.values() if t in computed))
         results: dict[str, Array] = {**self.constants, **feed}
         if asked:
             session = self._sessions.get(asked) or self._open(asked)
             results.update(zip(asked, session.run(feed), strict=True))
-        return {name: results[tensor] for name, tensor in tensors.items()}
+        found = {name: results[tensor] for name, tensor in tensors.items()}
+        found.update(self.derived.compute(derived, found))
+        return {name: found[name] for name in names}
 
     def check(self, feed: Mapping[str, Array]) -> None:
         """Whether a feed fits the model.

@@ -86,13 +86,16 @@ declare(
     ),
     _graph_op(
         "average_pool",
-        "Mean of each window of x (N, C, *S), counting padding only if count_include_pad.",
+        "Mean of each window of x (N, C, *S), or its sum if total; padding counts only if "
+        "count_include_pad.",
         ("x",),
         infer_pool,
         kernel=_INTS,
         strides=_INTS,
         pads=_INTS,
         count_include_pad=Attribute("bool"),
+        dilations=Attribute("ints", required=False),
+        total=Attribute("bool", required=False),
     ),
     _graph_op(
         "reshape", "The same elements in another shape.", ("x",), infer_reshape, shape=_SHAPE

@@ -27,7 +27,7 @@ def convolution_type(
     """The result (N, M, *S') of a convolution.
 
     Args:
-        x: (N, C, *S), one or two axes S.
+        x: (N, C, *S), up to three axes S.
         weight: (M, C / group, *K).
         strides, dilations: one int for each axis S.
         pads: elements of zeros before each axis S, then those after.
@@ -37,8 +37,8 @@ def convolution_type(
         ValueError: if they do not fit.
     """
     shape, kernel = _known(x), _known(weight)
-    if len(shape) not in (3, 4) or len(kernel) != len(shape):
-        raise ValueError("a convolution has one or two spatial axes, as its weight has")
+    if len(shape) not in (3, 4, 5) or len(kernel) != len(shape):
+        raise ValueError("a convolution has one to three spatial axes, as its weight has")
     _leading_batch(shape)
     if not isinstance(group, int) or group < 1 or not isinstance(kernel[0], int):
         raise ValueError("the number of groups is a positive integer")

@@ -85,12 +85,13 @@ def _max_pool(op: Op, x: Array) -> Array:
 
 def _average_pool(op: Op, x: Array) -> Array:
     a: Any = op.attributes
-    ones = (1,) * len(a["kernel"])
-    windows = _windows(_padded(x, a["pads"], 0), a["kernel"], a["strides"], ones)
+    holes = a.get("dilations", (1,) * len(a["kernel"]))
+    windows = _windows(_padded(x, a["pads"], 0), a["kernel"], a["strides"], holes)
     mask = _padded(np.ones_like(x), a["pads"], float(a["count_include_pad"]))
-    counts = _windows(mask, a["kernel"], a["strides"], ones)
+    counts = _windows(mask, a["kernel"], a["strides"], holes)
     taps = tuple(range(x.ndim, windows.ndim))
-    return np.asarray(windows.sum(axis=taps) / counts.sum(axis=taps))
+    total = windows.sum(axis=taps)
+    return np.asarray(total if a.get("total") else total / counts.sum(axis=taps))
 
 
 def _shape(op: Op, x: Array) -> tuple[int, ...]:

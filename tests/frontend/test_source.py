@@ -30,7 +30,7 @@ def test_activations(module: Module) -> None:
     np.testing.assert_array_equal(values["x"], feed["x"])
     np.testing.assert_array_equal(values["r"], np.maximum(feed["x"] + feed["z"], 0))
     np.testing.assert_array_equal(values["%a"], feed["x"] + feed["z"])
-    np.testing.assert_array_equal(values["%z.expanded"], feed["z"])
+    np.testing.assert_array_equal(values["%z.expanded"], np.repeat(feed["z"], 4, axis=2))
     with pytest.raises(KeyError, match="nothing"):
         source.activations(feed, ("nothing",))
 

@@ -73,6 +73,8 @@ def test_an_average(window: Window, padding_counts: bool, form: str) -> None:
 @given(windows(1, pool=True).filter(no_holes))
 def test_averaged_counts_what_is_not_padding(window: Window) -> None:
     inside = window.im2col(np.ones((1, *window.sizes))).sum(axis=(1, 2))
-    counts = averaged(window.sizes, window.positions, window.kernel, window.strides, window.pads)
+    counts = averaged(
+        window.sizes, window.positions, window.kernel, window.strides, window.pads, window.dilations
+    )
     assert counts.shape == window.positions
     np.testing.assert_array_equal(counts.reshape(-1), inside)

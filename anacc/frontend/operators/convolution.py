@@ -15,9 +15,9 @@ def has_constant_parameters(node: Node) -> bool:
     return all(node.constant(i) is not None for i in positions if node.has(i))
 
 
-def has_one_or_two_axes(node: Node) -> bool:
-    """it has one or two spatial axes"""
-    return len(node.shape(0)) in (3, 4)
+def has_up_to_three_axes(node: Node) -> bool:
+    """it has one, two or three spatial axes"""
+    return len(node.shape(0)) in (3, 4, 5)
 
 
 def is_inference(node: Node) -> bool:
@@ -29,7 +29,7 @@ def is_inference(node: Node) -> bool:
 
 @imports(
     "Conv",
-    requires=(has_constant_parameters, has_one_or_two_axes, has_known_padding, has_batch_first),
+    requires=(has_constant_parameters, has_up_to_three_axes, has_known_padding, has_batch_first),
 )
 def import_conv(node: Node) -> None:
     """Conv becomes `conv`."""

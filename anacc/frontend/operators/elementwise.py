@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from anacc.frontend.chain import Chain
 from anacc.frontend.external import Array
 from anacc.frontend.node import Node, Unsupported
 from anacc.frontend.registry import imports
@@ -81,16 +82,32 @@ def import_clip(node: Node) -> None:
         node.emit("clamp", (node.value(0),), low=low, high=high)
 
 
-@imports("Add", "Sum")
+@imports("Add")
 def import_add(node: Node) -> None:
     """A sum becomes `affine` with a constant, else `add`."""
-    if len(node.proto.input) != 2:
-        raise Unsupported("it adds two operands")
     if node.sample(0) is not None or node.sample(1) is not None:
         position = 0 if node.sample(0) is not None else 1
         _affine(node, 1 - position, scale=None, offset=_factor(node, position), given=position)
     else:
         node.emit("add", (_expanded(node, 0), _expanded(node, 1)))
+
+
+@imports("Sum", "Mean")
+def import_sum(node: Node) -> None:
+    """A sum of several becomes as many `add`, and `affine` with its constants; a mean, too."""
+    count = len(node.proto.input)
+    constants = [i for i in range(count) if node.sample(i) is not None]
+    first, *others = [i for i in range(count) if i not in constants]
+    chain = Chain(node, _expanded(node, first))
+    for position in others:
+        chain.apply("add", "sum", _expanded(node, position))
+    scale = np.full(1, 1 / count if node.proto.op_type == "Mean" else 1, np.float32)
+    if constants or scale != 1:
+        added = sum((_factor(node, i) for i in constants), np.zeros(1, np.float32))
+        pair = (("scale", scale), ("offset", added * scale))
+        about = node.proto.output[0]
+        chain.apply("affine", "scaled", *(node.fresh_constant(a, f"{about}.{n}") for n, a in pair))
+    chain.finish()
 
 
 @imports("Sub")

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
+from anacc.frontend.chain import Chain, slice_bounds
 from anacc.frontend.node import Node, Unsupported
 from anacc.frontend.registry import imports
+from anacc.frontend.selection import select
 from anacc.ir import BATCH
 
+_PADDING: dict[str, Literal["edge", "reflect", "wrap"]] = {
+    "edge": "edge",
+    "reflect": "reflect",
+    "wrap": "wrap",
+}
+"""Modes that pad with elements of the operand: NumPy knows them by the same names."""
 _EVERYTHING = 2**31 - 1
 """From here on, exporters mean by the end of a slice that it has none: no batch is so large."""
 
@@ -17,10 +27,10 @@ def has_constant_bounds(node: Node) -> bool:
     return all(node.constant(i) is not None for i in range(1, 5) if node.has(i))
 
 
-def fills_with_constant(node: Node) -> bool:
-    """it pads with a constant, by constant amounts"""
+def has_constant_amounts(node: Node) -> bool:
+    """it pads by constant amounts, with a constant or with elements of its operand"""
     parameters = all(node.constant(i) is not None for i in range(1, 4) if node.has(i))
-    return parameters and node.attribute("mode", "constant") == "constant"
+    return parameters and node.attribute("mode", "constant") in ("constant", *_PADDING)
 
 
 def joins_activations(node: Node) -> bool:
@@ -33,9 +43,9 @@ def has_constant_sizes(node: Node) -> bool:
     return not node.has(1) or node.constant(1) is not None
 
 
-def takes_evenly_spaced(node: Node) -> bool:
-    """its indices are one number, or evenly spaced constants, in range"""
-    return _progression(node) is not None
+def takes_constant_places(node: Node) -> bool:
+    """its indices are constants in range"""
+    return _indices(node) is not None
 
 
 @imports("Flatten", "Reshape", "Squeeze", "Unsqueeze")
@@ -93,20 +103,11 @@ def import_slice(node: Node) -> None:
 
 def _slice(node: Node, cuts: dict[int, range], result: str | None = None) -> None:
     node.emit(
-        "slice", (node.value(0),), None if result is None else (result,), **_bounds(node, cuts)
+        "slice",
+        (node.value(0),),
+        None if result is None else (result,),
+        **slice_bounds(node.shape(0), cuts),
     )
-
-
-def _bounds(node: Node, cuts: dict[int, range]) -> dict[str, tuple[int, ...]]:
-    """The attributes of `slice`: the cut of each axis, everything where there is none."""
-    starts, steps, sizes = [], [], []
-    for axis, dim in enumerate(node.shape(0)):
-        whole = range(dim) if isinstance(dim, int) else range(0)
-        cut = cuts.get(axis, whole)
-        starts.append(cut.start)
-        steps.append(cut.step)
-        sizes.append(len(cut) if isinstance(dim, int) else -1)
-    return {"starts": tuple(starts), "steps": tuple(steps), "sizes": tuple(sizes)}
 
 
 @imports("Split", requires=(has_constant_sizes,))
@@ -127,43 +128,35 @@ def import_split(node: Node) -> None:
         start += size
 
 
-@imports("Gather", requires=(takes_evenly_spaced,))
+@imports("Gather", requires=(takes_constant_places,))
 def import_gather(node: Node) -> None:
-    """Gather of evenly spaced elements becomes `slice`, and `reshape` for one number."""
-    axis = int(node.attribute("axis", 0)) % len(node.shape(0))
-    if node.shape(0)[axis] == BATCH:
+    """Gather becomes `slice` and, unless its indices are evenly spaced, `expand` or `concat`."""
+    chain = Chain(node, node.value(0))
+    select(chain, {_axis(node): _indices(node) or []})
+    chain.reshape(node.result()).finish()
+
+
+def _axis(node: Node) -> int:
+    return int(node.attribute("axis", 0)) % len(node.shape(0))
+
+
+def _indices(node: Node) -> list[int] | None:
+    """The indices of a Gather, counted from the front."""
+    indices = node.constant(1)
+    dim = node.shape(0)[_axis(node)] if node.shape(0) else BATCH
+    if dim == BATCH and indices is not None:
         raise Unsupported("it leaves the batch whole")
-    cut = _progression(node)
-    indices = node.constant(1)
-    if cut is None or indices is None:
-        raise Unsupported("its indices are constants")
-    if indices.ndim == 1:
-        _slice(node, {axis: cut})
-        return
-    bounds = _bounds(node, {axis: cut})
-    taken = node.derive("slice", (node.value(0),), "taken", node.proto.output[0], **bounds)
-    node.emit("reshape", (taken,), shape=node.result())
-
-
-def _progression(node: Node) -> range | None:
-    """The indices of a Gather as a range of the axis."""
-    indices = node.constant(1)
-    shape = node.shape(0)
-    dim = shape[int(node.attribute("axis", 0)) % len(shape)] if shape else 0
-    if indices is None or indices.ndim > 1 or indices.size == 0 or not isinstance(dim, int):
+    if indices is None or indices.size == 0 or not isinstance(dim, int):
         return None
     numbers = [int(i) + dim if i < 0 else int(i) for i in indices.ravel()]
-    step = numbers[1] - numbers[0] if len(numbers) > 1 else 1
-    stop = numbers[0] + step * len(numbers)
-    if step == 0 or min(numbers) < 0 or max(numbers) >= dim:
-        return None
-    return range(numbers[0], stop, step) if list(range(numbers[0], stop, step)) == numbers else None
+    return numbers if 0 <= min(numbers) and max(numbers) < dim else None
 
 
-@imports("Pad", requires=(fills_with_constant,))
+@imports("Pad", requires=(has_constant_amounts,))
 def import_pad(node: Node) -> None:
-    """Pad becomes `pad`."""
-    rank = len(node.shape(0))
+    """Pad becomes `pad`; with elements of its operand, `slice` and `concat`."""
+    shape = node.shape(0)
+    rank = len(shape)
     fill = 0.0
     if node.version < 11:
         amounts = [int(amount) for amount in node.attribute("pads", [])]
@@ -173,12 +166,40 @@ def import_pad(node: Node) -> None:
         value = node.constant(2)
         fill = float(value.ravel()[0]) if value is not None and value.size else 0.0
     axes = [axis % rank for axis in (node.integers(3) if node.has(3) else None) or range(rank)]
-    if len(amounts) != 2 * len(axes) or min(amounts, default=0) < 0:
-        raise Unsupported("it has no negative pads")
+    mode = node.attribute("mode", "constant")
+    if len(amounts) != 2 * len(axes) or (mode != "constant" and min(amounts, default=0) < 0):
+        raise Unsupported("it has two pads for each axis, and none is negative where it repeats")
     if not np.isfinite(fill):
         raise Unsupported("it pads with a finite number")
     before, after = [0] * rank, [0] * rank
     for position, axis in enumerate(axes):
         before[axis] = amounts[position]
         after[axis] = amounts[position + len(axes)]
-    node.emit("pad", (node.value(0),), before=tuple(before), after=tuple(after), value=fill)
+    padded = [axis for axis in range(rank) if before[axis] or after[axis]]
+    if any(shape[axis] == BATCH for axis in padded):
+        raise Unsupported("it leaves the batch whole")
+    chain = Chain(node, node.value(0))
+    if mode == "constant":
+        cuts = {axis: _within(int(shape[axis]), before[axis], after[axis]) for axis in padded}
+        chain.slice(cuts)
+        wider = {"before": tuple(max(n, 0) for n in before)}
+        wider["after"] = tuple(max(n, 0) for n in after)
+        chain.apply("pad", "padded", **wider, value=fill).finish()
+        return
+    places = {
+        axis: np.pad(np.arange(int(shape[axis])), (before[axis], after[axis]), _PADDING[mode])
+        for axis in padded
+    }
+    select(chain, {axis: [int(place) for place in each] for axis, each in places.items()}).finish()
+
+
+def _within(size: int, before: int, after: int) -> range:
+    """What negative pads leave of an axis.
+
+    Raises:
+        Unsupported: if it is nothing.
+    """
+    left = range(max(-before, 0), size - max(-after, 0))
+    if not left:
+        raise Unsupported("its negative pads leave some elements")
+    return left

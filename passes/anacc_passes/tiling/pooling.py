@@ -22,7 +22,7 @@ def lower_pool(builder: Builder, op: Op, forms: frozenset[str]) -> Tokens:
     scale = builder.scale(result)
     kernel, pads = op.integers("kernel"), op.integers("pads")
     rank = len(kernel)
-    dilations = op.integers("dilations") if op.kind == "max_pool" else (1,) * rank
+    dilations = op.integers("dilations") if "dilations" in op.attributes else (1,) * rank
     stores, load, size, lead, step = spatial_nests(
         builder,
         source,
@@ -38,9 +38,11 @@ def lower_pool(builder: Builder, op: Op, forms: frozenset[str]) -> Tokens:
     if op.kind == "average_pool":
         spatial_in = tuple(source.layout.dims[axis] for axis in layout.permutation[-1 - rank : -1])
         spatial_out = tuple(layout.dims[axis] for axis in layout.permutation[-1 - rank : -1])
-        counts = averaged(spatial_in, spatial_out, kernel, op.integers("strides"), pads)
+        counts = averaged(spatial_in, spatial_out, kernel, op.integers("strides"), pads, dilations)
         if op.attributes["count_include_pad"]:
             counts = np.full_like(counts, math.prod(kernel))
+        if op.attributes.get("total"):
+            counts = np.ones_like(counts)
         if (counts == counts.flat[0]).all():
             counts = counts.reshape(-1)[:1]
         factors = source.scale / (counts.reshape(-1).astype(np.float64) * scale)
@@ -76,18 +78,20 @@ def averaged(
     kernel: tuple[int, ...],
     strides: tuple[int, ...],
     pads: tuple[int, ...],
+    dilations: tuple[int, ...],
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
     """How many elements of each window are not padding, shape `result`.
 
     Args:
         size: spatial shape of the operand.
         result: spatial shape of the result.
-        kernel, strides: for each axis.
+        kernel, strides, dilations: for each axis.
         pads: begins, then ends.
     """
     counts = np.ones((), np.int64)
     for axis, outputs in enumerate(result):
         first = np.arange(outputs) * strides[axis] - pads[axis]
-        inside = np.minimum(first + kernel[axis], size[axis]) - np.maximum(first, 0)
+        taps = first[:, np.newaxis] + np.arange(kernel[axis]) * dilations[axis]
+        inside = np.sum((taps >= 0) & (taps < size[axis]), axis=1)
         counts = np.multiply.outer(counts, inside)
     return counts
