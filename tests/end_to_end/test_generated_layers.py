@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from anacc import Program
 from anacc.compiler import compile_image
+from anacc.program.image import Image
 from tests.end_to_end.checks import (
     Results,
     assert_accurate,
@@ -54,7 +55,7 @@ def ties(feed: dict[str, Array]) -> dict[str, Array]:
 
 def check(
     net: Network, target: str | Path, read_mode: str, noise: float | None, least: float = 0.0
-) -> None:
+) -> Image:
     """Compile a network and run it on inputs that fit its calibration and on such that do not."""
     model = net.model()
     samples = SAMPLES if isinstance(net.batch, str) else net.batch
@@ -68,6 +69,7 @@ def check(
         found = [program.run(feed) for feed in feeds]
         expected = [onnx_results(model, feed) for feed in feeds]
         assert_accurate(stacked(found), stacked(expected), noise, least)
+    return image
 
 
 def stacked(results: list[Results]) -> Results:

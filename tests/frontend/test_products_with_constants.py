@@ -58,7 +58,7 @@ def test_gemm(data: st.DataObject) -> None:
     rows, inner, columns = (data.draw(st.integers(2, 5)) for _ in range(3))
     first, second = (data.draw(st.integers(0, 1)) for _ in range(2))
     constant_left, batched = data.draw(st.booleans()), data.draw(st.booleans())
-    batched = batched and (second if constant_left else not first)  # the batch comes first
+    batched = batched and bool(second if constant_left else not first)  # the batch comes first
     a: Shape = [inner, rows] if first else [rows, inner]
     b: Shape = [columns, inner] if second else [inner, columns]
     x, weight = (b, a) if constant_left else (a, b)
