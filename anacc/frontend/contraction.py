@@ -74,9 +74,6 @@ def contract(
     groups = [label for label in labels if label in inside and label in result]
     rows = [label for label in labels if label in result and label not in inside]
     columns = [label for label in result if label not in labels]
-    for label in (*summed, *groups):
-        if sizes[label] == BATCH:
-            raise Unsupported("every sample is multiplied by itself with the same constant")
     if not summed:
         raise Unsupported("it sums over an axis of the activation")
     sizes.update((label, array.shape[inside.index(label)]) for label in columns)

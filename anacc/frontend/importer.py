@@ -270,8 +270,8 @@ def _check_elements(node: Node) -> None:
         kind = node.facts.types[name]
         if kind.dtype != "float32":
             raise Unsupported(f"its tensors are float32, but `{name}` is {kind.dtype}")
-        if not kind.shape or 0 in kind.shape:
-            raise Unsupported(f"its tensors have axes and elements, but `{name}` is {kind.shape}")
+        if kind.shape is not None and 0 in kind.shape:
+            raise Unsupported(f"its tensors have elements, but `{name}` is {kind.shape}")
         if node.facts.batched and BATCH not in kind.shape:
             raise Unsupported(f"its tensors have a batch axis, but `{name}` has none")
 

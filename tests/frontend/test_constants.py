@@ -117,7 +117,7 @@ def test_names_that_clash_with_derived_ones() -> None:
     assert {"@c", "@y.offset", "@y.offset#2"} <= module.constants.keys()
 
 
-def test_scalars_run_on_the_host() -> None:
+def test_scalars_run_on_the_chip() -> None:
     graph = helper.make_graph(
         [helper.make_node("Relu", ["x"], ["y"])],
         "g",
@@ -125,4 +125,4 @@ def test_scalars_run_on_the_host() -> None:
         [helper.make_tensor_value_info("y", 1, [])],
     )
     opsets = [helper.make_opsetid("", 17)]
-    check(helper.make_model(graph, opset_imports=opsets, ir_version=8), "host")
+    check(helper.make_model(graph, opset_imports=opsets, ir_version=8), "relu")

@@ -109,13 +109,15 @@ def _nearest(node: Node, axis: int, dim: int, size: int) -> list[int]:
     place = _place(node, axis)
     for position, name in enumerate(node.proto.input[1:], start=1):
         constant = node.constant(position)
-        along.input.append(name)
-        if constant is None:
-            continue
         is_region = position == 1 and len(node.proto.input) > 2
-        told = constant.size > 0 and not is_region
-        arrays[name] = np.asarray(constant[place : place + 1] if told else constant[:0])
-    opset = helper.make_opsetid("", node.version)
+        if constant is None or not constant.size or is_region:
+            along.input.append("")
+            continue
+        along.input.append(name)
+        arrays[name] = np.asarray(constant[place : place + 1])
+    # Sets 11 and 12 say the same as 13, but leave no input out.
+    version = 13 if node.version in (11, 12) else node.version
+    opset = helper.make_opsetid("", version)
     found = evaluate(along, arrays, [opset])
     if found is None or found[0].shape != (size,):
         raise Unsupported("ONNX Runtime resizes each axis for itself")
