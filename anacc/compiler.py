@@ -24,6 +24,7 @@ from anacc.streaming import steps
 from anacc.targets import Target, load_target
 from anacc_backends.decisions import conversion_warnings
 from anacc_backends.emit import Origin, emit
+from anacc_passes.advance import Advance
 from anacc_passes.calibrate import Calibrate
 from anacc_passes.equalise import Equalise
 from anacc_passes.fuse import Fuse
@@ -42,7 +43,7 @@ SYNTHETIC_SAMPLES = 16
 """Samples of the synthetic calibration set."""
 
 
-PASSES = (Partition, Normalise, Calibrate, Fuse, Equalise, Quantise, Tile, Place, Route)
+PASSES = (Partition, Normalise, Calibrate, Advance, Fuse, Equalise, Quantise, Tile, Place, Route)
 """The classes of the passes, in the order of `pipeline`."""
 
 
@@ -57,6 +58,8 @@ def pipeline(
         Normalise(),
         # Learn the range of each value from calibration data.
         Calibrate(tuple(feeds), method),
+        # Bring activations before the data movement that a transposed convolution ends with.
+        Advance(target),
         # Gather what one LDPU does into one layer.  From here on, ops are layers.
         Fuse(target),
         # Give each channel that depthwise convolutions read a range of its own.

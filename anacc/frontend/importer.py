@@ -270,9 +270,9 @@ def _check_elements(node: Node) -> None:
         kind = node.facts.types[name]
         if kind.dtype != "float32":
             raise Unsupported(f"its tensors are float32, but `{name}` is {kind.dtype}")
-        if kind.shape is not None and 0 in kind.shape:
+        if 0 in (kind.shape or ()):
             raise Unsupported(f"its tensors have elements, but `{name}` is {kind.shape}")
-        if node.facts.batched and BATCH not in kind.shape:
+        if node.facts.batched and BATCH not in (kind.shape or ()):
             raise Unsupported(f"its tensors have a batch axis, but `{name}` has none")
 
 
