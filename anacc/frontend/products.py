@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 from onnx import NodeProto
 
+from anacc.frontend.einsum import parse
+from anacc.frontend.node import Unsupported
 from anacc.frontend.source import SourceModel
 
 
@@ -38,10 +40,26 @@ def _of(source: SourceModel, node: NodeProto) -> int:
             return math.prod(result or ()) * inner
         case "MatMul":
             return math.prod(result or ()) * (first[-1] if first else 1)
+        case "Einsum" if len(shapes) == 2:
+            return _of_equation(node, (first, second))
         case "LSTM" | "GRU" | "RNN":
             recurrence = shapes[2] or ()
             return first[0] * (math.prod(second) + math.prod(recurrence))
     return 0
+
+
+def _of_equation(node: NodeProto, shapes: tuple[tuple[int, ...], ...]) -> int:
+    """Each element of the space that all labels of an Einsum span is a product that is added."""
+    equation = next((a.s.decode() for a in node.attribute if a.name == "equation"), "")
+    try:
+        labels, _ = parse(equation, [len(shape) for shape in shapes])
+    except Unsupported:
+        return 0
+    sizes: dict[str, int] = {}
+    for each, shape in zip(labels, shapes, strict=True):
+        for label, size in zip(each, shape, strict=True):
+            sizes[label] = max(size, sizes.get(label, 1))
+    return math.prod(sizes.values())
 
 
 def _dims(source: SourceModel, name: str) -> tuple[int, ...] | None:
