@@ -32,6 +32,7 @@ from anacc_passes.place import PACKINGS, Place
 from anacc_passes.quantise import Quantise
 from anacc_passes.ranges import LARGEST_CODE, METHODS
 from anacc_passes.route import Route
+from anacc_passes.tabulate import Tabulate
 from anacc_passes.tile import Tile
 
 Feed = Mapping[str, npt.NDArray[Any]]
@@ -40,7 +41,7 @@ SYNTHETIC_SAMPLES = 16
 """Samples of the synthetic calibration set."""
 
 
-PASSES = (Partition, Normalise, Calibrate, Fuse, Quantise, Tile, Place, Route)
+PASSES = (Tabulate, Partition, Normalise, Calibrate, Fuse, Quantise, Tile, Place, Route)
 """The classes of the passes, in the order of `pipeline`."""
 
 
@@ -49,6 +50,8 @@ def pipeline(
 ) -> tuple[Pass, ...]:
     """All passes in order."""
     return (
+        # Make chains of functions of one element one table each, if the target has tables.
+        Tabulate(target, tuple(feeds)),
         # Decide what runs on the chip; the rest goes to ONNX Runtime, in few segments.
         Partition(target),
         # Drop what does nothing.  From here on, no op of the graph is superfluous.

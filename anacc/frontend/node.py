@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -192,12 +192,40 @@ class Node:
         Args:
             kind, operands, attributes: of the op.
             suffix: for the name, after that of the tensor that it stands for.
-            stands_for: the ONNX tensor with the same numbers, up to sign, order and repetition.
+            stands_for: the ONNX tensor with the same numbers, up to sign, order and repetition;
+                "": none.
         """
-        name = _unused(f"%{stands_for}.{suffix}", "%", self.scope.values, self.reserved)
+        wanted = f"%{stands_for or self.proto.output[0]}.{suffix}"
+        name = _unused(wanted, "%", self.scope.values, self.reserved)
         self.emit(kind, operands, (name,), **attributes)
         self.scope.stands_for[name] = stands_for
         return name
+
+    def step(
+        self, kind: str, operands: tuple[str, ...], suffix: str, **attributes: AttributeValue
+    ) -> str:
+        """Add an op on the way to the output, whose numbers no ONNX tensor holds; its name.
+
+        Args:
+            kind, operands, attributes: of the op.
+            suffix: for the name, after that of the output.
+        """
+        return self.derive(kind, operands, suffix, "", **attributes)
+
+    def affine(self, x: str, scale: Array | float, offset: Array | float, suffix: str) -> str:
+        """Add x * scale + offset on the way to the output; its name."""
+        constants = self.constants(scale, offset, suffix)
+        return self.step("affine", (x, *constants), suffix)
+
+    def constants(self, scale: Array | float, offset: Array | float, suffix: str) -> Sequence[str]:
+        """The constants of an `affine`, called after the output."""
+        return [
+            self.fresh_constant(
+                np.atleast_1d(np.asarray(value, np.float32)),
+                f"{self.proto.output[0]}.{suffix}.{label}",
+            )
+            for label, value in (("scale", scale), ("offset", offset))
+        ]
 
     def _inferred(self, op: Op) -> list[TensorType]:
         rule = spec_of(Level.GRAPH, op.kind).infer

@@ -55,7 +55,8 @@ class SourceModel:
         constants: the constants that the nodes read, by name; not in `model`.
         types: of every tensor.
         ports: of the model.
-        stands_for: the ONNX tensor for each IR value that is none itself (`%t.expanded`).
+        stands_for: the ONNX tensor for each IR value that is none itself (`%t.expanded`); "" where
+            no tensor has its numbers.
     """
 
     graph_name: str
@@ -70,6 +71,10 @@ class SourceModel:
     def reads_of(self, node: str) -> list[str]:
         """The ONNX tensors that a node reads; none for a node that does not exist."""
         return reads(self._nodes[node]) if node in self._nodes else []
+
+    def gives_of(self, node: str) -> list[str]:
+        """The ONNX tensors that a node gives; none for a node that does not exist."""
+        return [name for name in self._nodes[node].output if name] if node in self._nodes else []
 
     def extract(
         self, nodes: tuple[str, ...], inputs: tuple[str, ...], outputs: tuple[str, ...]
@@ -114,7 +119,8 @@ class SourceModel:
         Args:
             feed: an array for each input of the model.
             names: ONNX tensors, or IR values (`%t`); one that is no ONNX tensor gives the tensor
-                that it stands for, which has the same numbers up to sign, order and repetition.
+                that it stands for, which has the same numbers up to sign, order and repetition,
+                or is left out if there is none.
 
         Raises:
             FeedError: if the feed does not fit the model.
@@ -122,7 +128,7 @@ class SourceModel:
             KeyError: if a name is unknown.
         """
         self.check(feed)
-        tensors = {name: self._tensor(name) for name in names}
+        tensors = {name: self._tensor(name) for name in names if self.stands_for.get(name) != ""}
         computed = {name for node in self.model.graph.node for name in node.output if name}
         asked = tuple(dict.fromkeys(t for t in tensors.values() if t in computed))
         results: dict[str, Array] = {**self.constants, **feed}
