@@ -1,7 +1,7 @@
 """Tables of functions: how far they are from the functions, by bounds that are derived.
 
-Linear interpolation between exact samples that are h apart errs by h^2/8 max|f''| at most.  A sample
-that binary16 holds errs by 2^-11 of its magnitude, and so does the result.
+Linear interpolation between exact samples that are h apart errs by h^2/8 max|f''| at most.  A
+sample that binary16 holds errs by 2^-11 of its magnitude, and so does the result.
 """
 
 from __future__ import annotations
@@ -102,10 +102,13 @@ def test_what_the_chip_looks_up(name: str, operand: float, result: float) -> Non
     codes = np.unique((np.linspace(low, high, 5000) / operand).astype(np.float16))
     x = codes.astype(np.float64) * operand
     codes, x = codes[(x >= low) & (x <= high)], x[(x >= low) & (x <= high)]
-    factor = np.float16([made.scale]), np.float16([made.offset])
-    assert float(factor[0][0]) == made.scale and float(factor[1][0]) == made.offset
+    scale, offset = (np.array([each], np.float16) for each in (made.scale, made.offset))
+    assert float(scale[0]) == made.scale and float(offset[0]) == made.offset
     curve = arithmetic.Curve(made.samples, made.limit, made.odd, interpolate=True)
-    y = arithmetic.lookup(arithmetic.affine(codes, *factor), curve).astype(np.float64) * result
+    y = (
+        arithmetic.lookup(arithmetic.affine(codes, scale, offset), curve).astype(np.float64)
+        * result
+    )
     unit = operand / made.scale
     half = made.limit * unit
     spacing = half * (1 if made.odd else 2) / SEGMENTS

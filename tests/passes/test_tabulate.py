@@ -20,8 +20,8 @@ from tests.passes.golden_text import GOLDEN, check
 
 Array = npt.NDArray[Any]
 
-X = np.linspace(-4.0, 4.0, 42, dtype=np.float32).reshape(-1, 2)
-FEED = {"x": X, "z": X / 2 + np.float32(2.5)}
+X: Array = np.linspace(-4.0, 4.0, 42, dtype=np.float32).reshape(-1, 2)
+FEED: dict[str, Array] = {"x": X, "z": X / 2 + np.float32(2.5)}
 
 
 @dataclass
@@ -51,7 +51,9 @@ def source(name: str) -> Interpreted:
 )
 def test_golden(name: str, update_golden: bool) -> None:
     before = source(name)
-    feed = {key: FEED[key] for key in ("x", "z") if f"%{key}" in before.module.inputs}
+    feed: dict[str, Array] = {
+        key: FEED[key] for key in ("x", "z") if f"%{key}" in before.module.inputs
+    }
     each = Tabulate(extended(), [{key: array[:9] for key, array in feed.items()}, feed])
     check(name, each, update_golden, before)
 
@@ -82,7 +84,7 @@ def test_the_reason_has_the_figure(tmp_path: Path) -> None:
     module = parse_module(text + '  output "y" = %y\n}')
     before = Interpreted(module)
     x = np.r_[np.linspace(-1, 1, 99), 60].astype(np.float32).reshape(-1, 1)[:99]
-    feeds = [{"x": x}, {"x": np.float32([[-500.0]])}]
+    feeds = [{"x": x}, {"x": np.array([[-500.0]], np.float32)}]
     after = Tabulate(extended(4), feeds)(replace(module, source=before))
     (op,) = after.ops
     assert op.kind == "host"

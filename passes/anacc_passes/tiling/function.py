@@ -59,4 +59,4 @@ def lookup(op: Op, target: Target, operand: float, result: float) -> Lookup:
         raise IrError(f"op `{op.kind}`: its function is not finite on its range")
     lowest = 0.0 if op.attributes.get("nonnegative") is True else -LARGEST
     held = np.clip(samples, lowest, LARGEST).astype(np.float16)
-    return Lookup(operand / unit, -centre, held, float(limit), where.odd)
+    return Lookup(operand / unit, 0.0 - centre, held, float(limit), where.odd)
