@@ -138,6 +138,8 @@ def test_chains_are_one_table(chips: dict[str, Path], name: str) -> None:
     image, _ = compile_image(proto, target=chips["hermes-ext"], calibration=[feed])
     lookups = [table for table in image.code.tables if table.entries == 1025]
     assert len(lookups) == len(image.code.tables) == 1
+    (warning,) = [text for text in Program(image).report()["warnings"] if "tables" in text]
+    assert "the outermost sample holds" in warning
     assert run(proto, chips["hermes-ext"], "1-phase") == []
 
 

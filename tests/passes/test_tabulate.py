@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from anacc.ir import Module
+from anacc.frontend import import_model
+from anacc.ir import Module, verify
 from anacc.ir.parse import parse_module
+from anacc_passes.partition import Partition
 from anacc_passes.tabulate import Tabulate
 from tests.frontend import interpreter
+from tests.frontend.check import feed_of, floats, model, reference
 from tests.passes.chips import extended, target
 from tests.passes.golden_text import GOLDEN, check
 
@@ -76,14 +78,29 @@ def test_without_tables_nothing_changes() -> None:
     assert Tabulate(None, [{"x": X}])(module) is module
 
 
-def test_the_reason_has_the_figure(tmp_path: Path) -> None:
-    """exp over a wide range: nearly all elements lie where the table has no samples."""
-    before = source("tabulate_2_ranges")
+@pytest.mark.parametrize("products", ["", "a = MatMul (y, w)"])
+def test_a_chain_moves_as_a_whole(products: str) -> None:
+    """The tensors within it are gone, but it can go to the host all the same."""
+    text = f"g (float[N,4] x) => (float[N,4] {'a' if products else 'y'}) "
+    proto = model(text + f"{{ e = Erf (x) y = Mul (e, x) {products} }}", w=floats(4, 4))
+    feed = feed_of(proto)
+    chip = extended()
+    module = Tabulate(chip, [feed])(import_model(proto))
+    partitioned = Partition(chip)(module)
+    verify(partitioned)
+    assert [op.kind for op in partitioned.ops] == (["function", "linear"] if products else ["host"])
+    assert partitioned.ops[0].origins == ("Erf:e", "Mul:y")
+    for name, array in reference(proto, feed).items():
+        np.testing.assert_allclose(interpreter.run(partitioned, feed)[name], array, atol=1e-5)
+
+
+def test_the_reason_has_the_figure() -> None:
+    """Four segments are few for a function that bends near one end of the range."""
     text = 'module "m" level=graph batch=N {\n  input %x : float32[N, 1]\n'
     text += '  %y : float32[N, 1] = function(%x) {steps = [["exp", 0]]} from "E"\n'
     module = parse_module(text + '  output "y" = %y\n}')
     before = Interpreted(module)
-    x = np.r_[np.linspace(-1, 1, 99), 60].astype(np.float32).reshape(-1, 1)[:99]
+    x = np.linspace(-1, 1, 99, dtype=np.float32).reshape(-1, 1)
     feeds = [{"x": x}, {"x": np.array([[-500.0]], np.float32)}]
     after = Tabulate(extended(4), feeds)(replace(module, source=before))
     (op,) = after.ops
