@@ -7,13 +7,13 @@ it the outermost sample holds, as a code saturates beyond the range of its tenso
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from anacc.ir.functions import Steps, evaluate
-from anacc.metrics import ErrorSums
 from anacc.targets.sections import FunctionTable
 
 Array = npt.NDArray[np.float64]
@@ -95,6 +95,10 @@ def judge(steps: Steps, where: Range, data: Array, table: FunctionTable) -> Judg
     unit = max(float(np.abs(samples).max()), float(np.finfo(np.float64).tiny)) / 127
     held = (samples / unit).astype(np.float16).astype(np.float64) * unit
     given = read(held, where, data, table.interpolation.value == "linear")
-    sums = ErrorSums.of(evaluate(steps, data), given)
-    nonnegative = not where.odd and bool(samples.min() >= 0)
-    return Judgement(sums.snr_db, nonnegative)
+    exact = evaluate(steps, data)
+    signal, error = float(np.sum(exact**2)), float(np.sum((exact - given) ** 2))
+    if error == 0:
+        snr_db = math.inf
+    else:
+        snr_db = 10 * math.log10(signal / error) if signal > 0 else -math.inf
+    return Judgement(snr_db, not where.odd and bool(samples.min() >= 0))
