@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -211,21 +211,6 @@ class Node:
             suffix: for the name, after that of the output.
         """
         return self.derive(kind, operands, suffix, "", **attributes)
-
-    def affine(self, x: str, scale: Array | float, offset: Array | float, suffix: str) -> str:
-        """Add x * scale + offset on the way to the output; its name."""
-        constants = self.constants(scale, offset, suffix)
-        return self.step("affine", (x, *constants), suffix)
-
-    def constants(self, scale: Array | float, offset: Array | float, suffix: str) -> Sequence[str]:
-        """The constants of an `affine`, called after the output."""
-        return [
-            self.fresh_constant(
-                np.atleast_1d(np.asarray(value, np.float32)),
-                f"{self.proto.output[0]}.{suffix}.{label}",
-            )
-            for label, value in (("scale", scale), ("offset", offset))
-        ]
 
     def _inferred(self, op: Op) -> list[TensorType]:
         rule = spec_of(Level.GRAPH, op.kind).infer

@@ -93,9 +93,9 @@ def judge(steps: Steps, where: Range, data: Array, table: FunctionTable) -> Judg
         return Judgement(-np.inf)
     # Samples count in units of the result, of which the largest magnitude has 127.
     unit = max(float(np.abs(samples).max()), float(np.finfo(np.float64).tiny)) / 127
-    held = (samples / unit).astype(np.float16).astype(np.float64) * unit
+    held = (samples / unit).astype(np.float16).astype(np.float64)
     given = read(held, where, data, table.interpolation.value == "linear")
-    exact = evaluate(steps, data)
+    exact = evaluate(steps, data) / unit
     signal, error = float(np.sum(exact**2)), float(np.sum((exact - given) ** 2))
     if error == 0:
         snr_db = math.inf

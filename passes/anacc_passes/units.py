@@ -56,13 +56,6 @@ def fuses(target: Target, kind: str) -> bool:
     return _FUSED.get(kind) in target.ldpu.functions.value
 
 
-def way_out(target: Target, op: Op) -> str | None:
-    """What helps against what `missing` says of an op, or None if nothing is known to."""
-    if op.kind == "function" and "table" not in target.gdpu.functions.value:
-        return "choose a target whose `gdpu.functions` lists `table`, such as `hermes-ext`"
-    return None
-
-
 def missing(target: Target, op: Op) -> str | None:
     """Why no unit of the target can run a graph op, or None if one can."""
     name = target.chip.name.value

@@ -37,8 +37,7 @@ EXACT = {
     "Pow (a, two)": 15,
     "Max (a, b)": 13,
     "Min (a, s)": 13,
-    "Mean (a, b, a)": 13,
-    "Sum (a, b, s)": 13,
+    "Max (a, b, s)": 13,
 }
 """Calls that the units of HERMES compute, and their operator sets."""
 TABLES = {

@@ -55,6 +55,7 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
     ),
     (f"g ({X2}, float[N,3] z) => (float[N,3] y) {{ y = Div (x, z) }}", {}, "divides by a constant"),
     (f"g ({X2}) => (float[N,3] y) {{ y = Add (x, c) }}", {"c": [np.float32(-np.inf)]}, "finite"),
+    (f"g ({X2}) => (float[N,3] y) {{ y = Sum (x, x, x) }}", {}, "adds two operands"),
     (
         f"g ({X2}) => (float[N,3] y) {{ y = Max (x, c, d) }}",
         {"c": floats(3), "d": floats(3)},

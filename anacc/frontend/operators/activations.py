@@ -10,6 +10,7 @@ from anacc.frontend.external import Array
 from anacc.frontend.node import Node, Unsupported
 from anacc.frontend.operators.elementwise import expanded, factor
 from anacc.frontend.registry import imports
+from anacc.frontend.steps import affine
 
 
 def has_constant_slope(node: Node) -> bool:
@@ -43,9 +44,9 @@ def bend(node: Node, x: str, slope: Array | float) -> None:
     """
     rest = np.asarray(slope, np.float64) - 1
     steep = np.asarray(rest > 0)
-    part = node.step("relu", (node.affine(x, -np.abs(rest), 0.0, "negative"),), "bent")
+    part = node.step("relu", (affine(node, x, -np.abs(rest), 0.0, "negative"),), "bent")
     if steep.any():
-        part = node.affine(part, np.where(steep, -1.0, 1.0), 0.0, "turned")
+        part = affine(node, part, np.where(steep, -1.0, 1.0), 0.0, "turned")
     node.emit("add", (x, part))
 
 
@@ -53,14 +54,14 @@ def bend(node: Node, x: str, slope: Array | float) -> None:
 def import_hard_sigmoid(node: Node) -> None:
     """HardSigmoid becomes `affine` and `clamp`."""
     slope, offset = float(node.attribute("alpha", 0.2)), float(node.attribute("beta", 0.5))
-    node.emit("clamp", (node.affine(node.value(0), slope, offset, "line"),), low=0.0, high=1.0)
+    node.emit("clamp", (affine(node, node.value(0), slope, offset, "line"),), low=0.0, high=1.0)
 
 
 @imports("HardSwish")
 def import_hard_swish(node: Node) -> None:
     """HardSwish becomes x * clamp(x / 6 + 1/2, 0, 1)."""
     x = node.value(0)
-    gate = node.step("clamp", (node.affine(x, 1 / 6, 0.5, "line"),), "gate", low=0.0, high=1.0)
+    gate = node.step("clamp", (affine(node, x, 1 / 6, 0.5, "line"),), "gate", low=0.0, high=1.0)
     node.emit("multiply", (x, gate))
 
 
@@ -69,7 +70,7 @@ def import_swish(node: Node) -> None:
     """Swish becomes x * sigmoid(alpha x)."""
     x = node.value(0)
     alpha = float(node.attribute("alpha", 1.0))
-    inner = x if alpha == 1 else node.affine(x, alpha, 0.0, "scaled")
+    inner = x if alpha == 1 else affine(node, x, alpha, 0.0, "scaled")
     node.emit("multiply", (x, node.step("sigmoid", (inner,), "gate")))
 
 
@@ -85,6 +86,6 @@ def import_gelu(node: Node) -> None:
         raise Unsupported("it is exact or approximated by tanh")
     # x (tanh(sqrt(2/pi) (x + 0.044715 x^3)) + 1) / 2
     width = math.sqrt(2 / math.pi)
-    line = node.affine(node.step("multiply", (x, x), "square"), 0.044715 * width, width, "line")
+    line = affine(node, node.step("multiply", (x, x), "square"), 0.044715 * width, width, "line")
     curve = node.step("tanh", (node.step("multiply", (x, line), "inner"),), "tanh")
-    node.emit("multiply", (x, node.affine(curve, 0.5, 0.5, "gate")))
+    node.emit("multiply", (x, affine(node, curve, 0.5, 0.5, "gate")))

@@ -81,9 +81,11 @@ def import_clip(node: Node) -> None:
         node.emit("clamp", (node.value(0),), low=low, high=high)
 
 
-@imports("Add")
+@imports("Add", "Sum")
 def import_add(node: Node) -> None:
     """A sum becomes `affine` with a constant, else `add`."""
+    if len(node.proto.input) != 2:
+        raise Unsupported("it adds two operands")
     if node.sample(0) is not None or node.sample(1) is not None:
         position = 0 if node.sample(0) is not None else 1
         _affine(node, 1 - position, scale=None, offset=factor(node, position), given=position)
