@@ -1,7 +1,6 @@
 """The importers of ONNX operators, grouped by theme; importing this package fills the table."""
 
 from anacc.frontend.operators import (
-    activations,
     convolution,
     elementwise,
     extrema,
@@ -9,11 +8,11 @@ from anacc.frontend.operators import (
     linear,
     movement,
     pooling,
+    rectifiers,
     recurrent,
 )
 
 __all__ = [
-    "activations",
     "convolution",
     "elementwise",
     "extrema",
@@ -21,5 +20,6 @@ __all__ = [
     "linear",
     "movement",
     "pooling",
+    "rectifiers",
     "recurrent",
 ]

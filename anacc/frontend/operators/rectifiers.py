@@ -1,4 +1,4 @@
-"""Activations that ops of every digital unit compute exactly: lines with bends, and gates."""
+"""Rectifiers and gates: activations that the ops of every digital unit compute exactly."""
 
 from __future__ import annotations
 
