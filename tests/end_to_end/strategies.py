@@ -130,7 +130,8 @@ def pool(draw: Draw, net: Network, x: str) -> str | None:
 
 
 def activation(draw: Draw, net: Network, x: str) -> str:
-    kind = draw(st.sampled_from(["Relu", "Relu", "Clip", "Sigmoid", "Tanh"]))
+    kinds = ["Relu", "Relu", "Clip", "Sigmoid", "Tanh", "LeakyRelu", "HardSwish", "Abs"]
+    kind = draw(st.sampled_from(kinds))
     if kind != "Clip":
         return net.node(kind, x)
     low, high = draw(st.sampled_from([(-0.7, 0.9), (0.0, 6.0), (0.0, 0.8), (-1.5, -0.1)]))
