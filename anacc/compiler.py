@@ -22,7 +22,7 @@ from anacc.program.image import Image
 from anacc.program.manifest import Port, TensorType
 from anacc.streaming import steps
 from anacc.targets import Target, load_target
-from anacc_backends.decisions import conversion_warnings
+from anacc_backends.decisions import conversion_warnings, table_warnings
 from anacc_backends.emit import Origin, emit
 from anacc_passes.advance import Advance
 from anacc_passes.calibrate import Calibrate
@@ -35,6 +35,7 @@ from anacc_passes.place import PACKINGS, Place
 from anacc_passes.quantise import Quantise
 from anacc_passes.ranges import LARGEST_CODE, METHODS
 from anacc_passes.route import Route
+from anacc_passes.tabulate import Tabulate
 from anacc_passes.tile import Tile
 
 Feed = Mapping[str, npt.NDArray[Any]]
@@ -43,7 +44,19 @@ SYNTHETIC_SAMPLES = 16
 """Samples of the synthetic calibration set."""
 
 
-PASSES = (Partition, Normalise, Calibrate, Advance, Fuse, Equalise, Quantise, Tile, Place, Route)
+PASSES = (
+    Tabulate,
+    Partition,
+    Normalise,
+    Calibrate,
+    Advance,
+    Fuse,
+    Equalise,
+    Quantise,
+    Tile,
+    Place,
+    Route,
+)
 """The classes of the passes, in the order of `pipeline`."""
 
 
@@ -52,6 +65,8 @@ def pipeline(
 ) -> tuple[Pass, ...]:
     """All passes in order."""
     return (
+        # Make chains of functions of one element one table each, if the target has tables.
+        Tabulate(target, tuple(feeds)),
         # Decide what runs on the chip; the rest goes to ONNX Runtime, in few segments.
         Partition(target),
         # Drop what does nothing.  From here on, no op of the graph is superfluous.
@@ -168,7 +183,7 @@ def compile_image(
         write=write,
         on_pass=on_progress,
     )
-    for message in conversion_warnings(module):
+    for message in (*conversion_warnings(module), *table_warnings(module)):
         add_warning(message)
     origin = Origin(
         model_sha256=source.sha256,

@@ -192,12 +192,25 @@ class Node:
         Args:
             kind, operands, attributes: of the op.
             suffix: for the name, after that of the tensor that it stands for.
-            stands_for: the ONNX tensor with the same numbers, up to sign, order and repetition.
+            stands_for: the ONNX tensor with the same numbers, up to sign, order and repetition;
+                "": none.
         """
-        name = _unused(f"%{stands_for}.{suffix}", "%", self.scope.values, self.reserved)
+        wanted = f"%{stands_for or self.proto.output[0]}.{suffix}"
+        name = _unused(wanted, "%", self.scope.values, self.reserved)
         self.emit(kind, operands, (name,), **attributes)
         self.scope.stands_for[name] = stands_for
         return name
+
+    def step(
+        self, kind: str, operands: tuple[str, ...], suffix: str, **attributes: AttributeValue
+    ) -> str:
+        """Add an op on the way to the output, whose numbers no ONNX tensor holds; its name.
+
+        Args:
+            kind, operands, attributes: of the op.
+            suffix: for the name, after that of the output.
+        """
+        return self.derive(kind, operands, suffix, "", **attributes)
 
     def _inferred(self, op: Op) -> list[TensorType]:
         rule = spec_of(Level.GRAPH, op.kind).infer

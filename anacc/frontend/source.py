@@ -56,7 +56,8 @@ class SourceModel:
         constants: the constants that the nodes read, by name; not in `model`.
         types: of every tensor.
         ports: of the model.
-        stands_for: the ONNX tensor for each IR value that is none itself (`%t.expanded`).
+        stands_for: the ONNX tensor for each IR value that is none itself (`%t.expanded`); "" where
+            no tensor has its numbers.
         derived: the ops by which such values can be computed.
     """
 
@@ -73,6 +74,10 @@ class SourceModel:
     def reads_of(self, node: str) -> list[str]:
         """The ONNX tensors that a node reads; none for a node that does not exist."""
         return reads(self._nodes[node]) if node in self._nodes else []
+
+    def gives_of(self, node: str) -> list[str]:
+        """The ONNX tensors that a node gives; none for a node that does not exist."""
+        return [name for name in self._nodes[node].output if name] if node in self._nodes else []
 
     def extract(
         self, nodes: tuple[str, ...], inputs: tuple[str, ...], outputs: tuple[str, ...]
@@ -118,7 +123,8 @@ class SourceModel:
             feed: an array for each input of the model.
             names: ONNX tensors, or IR values (`%t`); one that is no ONNX tensor is computed by its
                 op, or, where ONNX has none like it, gives the tensor that it stands for, which
-                has the same numbers up to sign, order and repetition.
+                has the same numbers up to sign, order and repetition, or is left out if there is
+                none.
 
         Raises:
             FeedError: if the feed does not fit the model.
@@ -128,7 +134,11 @@ class SourceModel:
         self.check(feed)
         derived = [name for name in names if self.derived.gives(name)]
         bases = self.derived.reads(derived)
-        tensors = {name: self._tensor(name) for name in (*names, *bases) if name not in derived}
+        tensors = {
+            name: self._tensor(name)
+            for name in (*names, *bases)
+            if name not in derived and self.stands_for.get(name) != ""
+        }
         computed = {name for node in self.model.graph.node for name in node.output if name}
         asked = tuple(dict.fromkeys(t for t in tensors.values() if t in computed))
         results: dict[str, Array] = {**self.constants, **feed}
@@ -137,7 +147,7 @@ class SourceModel:
             results.update(zip(asked, session.run(feed), strict=True))
         found = {name: results[tensor] for name, tensor in tensors.items()}
         found.update(self.derived.compute(derived, found))
-        return {name: found[name] for name in names}
+        return {name: found[name] for name in names if name in found}
 
     def check(self, feed: Mapping[str, Array]) -> None:
         """Whether a feed fits the model.

@@ -119,9 +119,10 @@ declare(
         "pointwise",
         Level.CHIP,
         "A function of each element, on a GDPU or in an LDPU: scale * left + offset, then "
-        "`function` (none, relu, clamp, tanh, sigmoid) or, with a right operand, `add` or "
+        "`function` (none, relu, clamp, tanh, sigmoid, or table: `samples` over [0, limit] if odd, "
+        "else over [-limit, limit]) or, with a right operand, `add` or "
         "`multiply` of the scaled operands, then * out_scale.",
-        ("@scale", "@offset", "left", "right?"),
+        ("@scale", "@offset", "left", "right?", "@samples?"),
         ("codes?", "values?"),
         {
             "function": _STR,
@@ -129,6 +130,8 @@ declare(
             "out_scale": Attribute("float"),
             "low": Attribute("float"),
             "high": Attribute("float"),
+            "limit": Attribute("float", required=False),
+            "odd": Attribute("bool", required=False),
             "routes": _ROUTES,
         },
         infer_pointwise,

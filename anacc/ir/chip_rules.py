@@ -88,9 +88,14 @@ def infer_tile(module: Module, op: Op) -> tuple[Type | None, ...]:
 
 
 def infer_pointwise(module: Module, op: Op) -> tuple[Type | None, ...]:
-    """Operands and results have the same tokens."""
+    """Operands and results have the same tokens; a table has its samples and its range."""
     left = channel(module, op.operands[2])
-    for name in (*op.operands[3:], *op.results):
+    is_table = op.attributes["function"] == "table"
+    if is_table != (len(op.operands) > 4 and op.operands[4] != ""):
+        raise ValueError("samples belong to the function `table`, and it needs them")
+    if is_table and not (op.number("limit") > 0 and len(module.constants[op.operands[4]]) >= 2):
+        raise ValueError("a table needs two samples and a range")
+    for name in (*op.operands[3:4], *op.results):
         if name:
             kind = channel(module, name)
             if (kind.tokens, kind.token_size) != (left.tokens, left.token_size):

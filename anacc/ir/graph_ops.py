@@ -9,6 +9,7 @@ The shape rules are in `anacc.ir.graph_shapes`.
 
 from __future__ import annotations
 
+from anacc.ir.functions import infer_function
 from anacc.ir.graph_shapes import (
     LSTM_DIRECTIONS,
     convolution_type,
@@ -74,6 +75,17 @@ declare(
     _graph_op("clamp", "min(max(x, low), high).", ("x",), same_as_first, low=_FLOAT, high=_FLOAT),
     _graph_op("sigmoid", "1 / (1 + exp(-x)).", ("x",), same_as_first),
     _graph_op("tanh", "Hyperbolic tangent.", ("x",), same_as_first),
+    _graph_op(
+        "function",
+        "The function that `steps` describe (see `anacc.ir.functions`) of each element; `low` and "
+        "`high` bound the elements that calibration saw.",
+        ("x",),
+        infer_function,
+        steps=_SHAPE,
+        low=Attribute("float", required=False),
+        high=Attribute("float", required=False),
+        nonnegative=Attribute("bool", required=False),  # no result within the bounds is below 0
+    ),
     _graph_op(
         "max_pool",
         "Largest element of each window of x (N, C, *S); padding never wins.",

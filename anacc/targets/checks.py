@@ -201,6 +201,17 @@ def table_step_is_power_of_two(target: Target) -> Problem | None:
     return None
 
 
+def tables_have_their_figures(target: Target) -> Problem | None:
+    """A GDPU that holds general tables says how large they are."""
+    if "table" in target.gdpu.functions.value and target.gdpu.function_table is None:
+        return Problem(
+            "gdpu.functions",
+            "lists `table`, but the table `gdpu.function_table` is missing",
+            'add `gdpu.function_table`, or write `inherit = "hermes-ext"`, which has it',
+        )
+    return None
+
+
 CHECKS: tuple[Callable[[Target], Problem | None], ...] = (
     offered_modes_have_tables,
     modes_have_their_phases,
@@ -214,6 +225,7 @@ CHECKS: tuple[Callable[[Target], Problem | None], ...] = (
     pulses_fit_the_latency,
     gdpus_have_columns,
     table_step_is_power_of_two,
+    tables_have_their_figures,
 )
 
 

@@ -22,7 +22,7 @@ from anacc.targets.quantity import (
 
 ModeName = Literal["4-phase", "1-phase"]
 LdpuFunction = Literal["affine", "accumulate", "residual", "relu", "clamp", "requantise"]
-GdpuFunction = Literal["affine", "tanh", "sigmoid", "multiply", "add"]
+GdpuFunction = Literal["affine", "tanh", "sigmoid", "multiply", "add", "table"]
 BridgeFunction = Literal[
     "window",
     "pad",
@@ -151,8 +151,23 @@ class TanhTable(Strict):
     format: Annotated[Quantity[Literal["binary16"]], Unit("name")]
 
 
+class FunctionTable(Strict):
+    """A table that can hold any function: one for each stream that needs one.
+
+    Entry k of a table over [-L, L] is f(-L + k * 2 L / segments) rounded to `format`, k = 0 ..
+    segments; of an odd function only magnitudes are held, over [0, L].
+    """
+
+    segments: Annotated[Quantity[Annotated[int, Field(ge=2, le=65535)]], Unit("segments")]
+    interpolation: Annotated[Quantity[Literal["linear", "nearest"]], Unit("name")]
+    format: Annotated[Quantity[Literal["binary16"]], Unit("name")]
+
+
 class Gdpu(Strict):
-    """Global digital processing units: gates and state of recurrent cells."""
+    """Global digital processing units: gates and state of recurrent cells.
+
+    `function_table` belongs to the function `table`.
+    """
 
     count: Annotated[Quantity[CountOrZero], Unit("units")]
     functions: Annotated[Quantity[tuple[GdpuFunction, ...]], Unit("names")]
@@ -160,6 +175,7 @@ class Gdpu(Strict):
     hidden_units: Annotated[Quantity[Count], Unit("hidden units")]
     wiring: Annotated[Quantity[Literal["column", "any"]], Unit("name")]
     tanh_table: TanhTable
+    function_table: FunctionTable | None = None
 
 
 class Bridge(Strict):

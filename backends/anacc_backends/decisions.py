@@ -60,6 +60,21 @@ def conversion_warnings(module: Module) -> list[str]:
     ]
 
 
+def table_warnings(module: Module) -> list[str]:
+    """A warning if functions are tables, which know only the range that calibration saw."""
+    tabled = [op for op in module.ops if op.kind == "pointwise" and op.text("function") == "table"]
+    nodes = list(dict.fromkeys(op.origins[-1] for op in tabled if op.origins))
+    if not nodes:
+        return []
+    named = ", ".join(f"`{node}`" for node in nodes[:LAYERS_NAMED])
+    if len(nodes) > LAYERS_NAMED:
+        named += f" and {len(nodes) - LAYERS_NAMED} more"
+    return [
+        f"these nodes are function tables over the range of the calibration data: {named}; beyond "
+        "it, the outermost sample holds"
+    ]
+
+
 def origin(module: Module) -> dict[str, Any]:
     """For each stream and weight block, where it came from."""
     return {

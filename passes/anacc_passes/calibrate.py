@@ -1,7 +1,8 @@
 """Give each float32 value the scale of its int8 codes, from calibration data.
 
 The ONNX model runs in ONNX Runtime on the calibration feeds; a value's scale is its clipping range
-divided by 127.  `anacc_passes.ranges` says how a range is chosen.
+divided by 127.  `anacc_passes.ranges` says how a range is chosen.  What no tensor of the model
+holds, being a step on the way to one, gets the largest range that its operands allow.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy.typing as npt
 from anacc.errors import CompileError
 from anacc.ir import Module, TensorType
 from anacc_passes.ranges import LARGEST_CODE, METHODS, Magnitudes
+from anacc_passes.reach import reach
 
 Feed = Mapping[str, npt.NDArray[Any]]
 
@@ -117,6 +119,8 @@ class Calibrate:
         }
         for op in module.ops:
             for result in op.results:
+                if result in seen and not seen[result].elements:
+                    scales[result] = reach(module, op, scales)
                 # What was zero throughout (behind a relu, say) is measured like what it comes from.
                 if scales.get(result) == 0.0:
                     scales[result] = scales.get(op.operands[0], 0.0) if op.operands else 0.0

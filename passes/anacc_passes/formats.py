@@ -12,7 +12,7 @@ from anacc.ir import Module, Op
 INT8 = "i8"
 BINARY16 = "f16"
 MOVES = ("reshape", "transpose", "slice", "pad", "concat", "expand")
-POINTWISE = ("affine", "add", "multiply", "relu", "clamp", "sigmoid", "tanh")
+POINTWISE = ("affine", "add", "multiply", "relu", "clamp", "sigmoid", "tanh", "function")
 
 
 def _wanted(op: Op, position: int) -> str:
@@ -74,6 +74,8 @@ def nonnegative(module: Module) -> dict[str, bool]:
             sign = op.number("low") >= 0
         elif op.kind == "crossbar":
             sign = op.attributes["activation"] == "relu"
+        elif op.kind == "function":
+            sign = op.attributes.get("nonnegative") is True
         elif op.kind in ("max_pool", "average_pool", "add", "multiply", *MOVES):
             sign = all(inputs) and op.number("value") >= 0
         else:

@@ -103,8 +103,9 @@ def _can_move(module: Module, op: Op) -> bool:
     source = module.source
     if not isinstance(source, SourceModel):
         return True
+    inside = {name for origin in op.origins for name in source.gives_of(origin)}
     return all(
-        name in source.constants or f"%{name}" in module.values
+        name in source.constants or f"%{name}" in module.values or name in inside
         for origin in op.origins
         for name in source.reads_of(origin)
     )

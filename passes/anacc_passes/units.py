@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from anacc.ir import Op
+from anacc.ir.functions import names
 from anacc.targets import Target
 
 CORE, GDPU = "core", "gdpu"
@@ -22,6 +23,7 @@ _ELEMENTWISE: Mapping[str, tuple[frozenset[str] | None, frozenset[str] | None]] 
     "clamp": (None, frozenset({"affine", "clamp"})),
     "tanh": (frozenset({"affine", "tanh"}), None),
     "sigmoid": (frozenset({"affine", "tanh", "sigmoid"}), None),
+    "function": (frozenset({"affine", "table"}), None),
     "lstm": (frozenset({"affine", "tanh", "sigmoid", "multiply", "add"}), None),  # its cells
 }
 _BRIDGE: Mapping[str, frozenset[str]] = {
@@ -63,7 +65,8 @@ def missing(target: Target, op: Op) -> str | None:
         return f"a crossbar of `{name}` has no columns for the four gates of a unit"
     if op.kind in _ELEMENTWISE:
         lacks = unit_of(target, op.kind) is None
-        return f"no digital unit of `{name}` computes {op.kind}" if lacks else None
+        function = names(op.nested("steps")) if op.kind == "function" else op.kind
+        return f"no digital unit of `{name}` computes {function}" if lacks else None
     bridge = set(target.bridge.functions.value) if target.bridge.count.value else set[str]()
     if op.kind in ("conv", "linear"):
         needed = frozenset({"window"} if op.kind == "conv" else ())

@@ -21,7 +21,8 @@ from anacc.ir.chip_rules import channel
 from anacc.targets import Target
 from anacc_passes.units import GDPU, unit_of
 
-_FUNCTIONS = {"none": "affine"}  # of the chip op `pointwise`, where they are called otherwise
+# Functions of the chip op `pointwise` that are called otherwise at the graph level.
+_FUNCTIONS = {"none": "affine", "table": "function"}
 
 
 def runs_on(op: Op, target: Target) -> str | None:

@@ -8,6 +8,7 @@ from anacc.ir import verify
 from anacc.ir.parse import parse_module
 from anacc.program.image import Image
 from anacc.program.manifest import Port
+from anacc.targets import Target
 from anacc_backends.emit import Origin, emit
 from tests.passes.chips import target
 
@@ -27,7 +28,7 @@ class FakeSource:
         return f"model {len(self.asked)}".encode()
 
 
-def program(text: str, source: object = None) -> Image:
+def program(text: str, source: object = None, chip: Target = HERMES) -> Image:
     """The program of a routed chip module."""
     module = parse_module(text)
     verify(module)
@@ -35,4 +36,4 @@ def program(text: str, source: object = None) -> Image:
     origin = Origin(
         "0" * 64, (port,), (port.model_copy(update={"name": "y"}),), {}, {}, ("a warning",)
     )
-    return emit(replace(module, source=source or FakeSource()), HERMES, origin)
+    return emit(replace(module, source=source or FakeSource()), chip, origin)

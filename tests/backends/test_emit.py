@@ -11,6 +11,7 @@ import pytest
 from anacc.errors import CompileError, IrError
 from anacc.program.assembly import assemble, disassemble
 from tests.backends.emitted import FakeSource, program
+from tests.passes.chips import extended
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -44,6 +45,15 @@ def test_golden(name: str, update_golden: bool) -> None:
         path.write_text(text, encoding="utf-8", newline="\n")
     assert text == path.read_text(encoding="utf-8")
     assert assemble(text) == code
+
+
+def test_tables(update_golden: bool) -> None:
+    """General tables beside that of tanh; equal ones are one."""
+    code = program(before("table"), chip=extended(segments=4)).code
+    text, path = disassemble(code), GOLDEN / "table.after.txt"
+    if update_golden:
+        path.write_text(text, encoding="utf-8", newline="\n")
+    assert text == path.read_text(encoding="utf-8")
 
 
 def test_a_segment_and_its_borders() -> None:

@@ -130,7 +130,8 @@ def pool(draw: Draw, net: Network, x: str) -> str | None:
 
 
 def activation(draw: Draw, net: Network, x: str) -> str:
-    kind = draw(st.sampled_from(["Relu", "Relu", "Clip", "Sigmoid", "Tanh"]))
+    kinds = ["Relu", "Relu", "Clip", "Sigmoid", "Tanh", "LeakyRelu", "HardSwish", "Abs"]
+    kind = draw(st.sampled_from(kinds))
     if kind != "Clip":
         return net.node(kind, x)
     low, high = draw(st.sampled_from([(-0.7, 0.9), (0.0, 6.0), (0.0, 0.8), (-1.5, -0.1)]))
@@ -288,7 +289,7 @@ def squeeze(draw: Draw, net: Network, x: str) -> str | None:
 def on_host(draw: Draw, net: Network, x: str) -> str:
     """Something that the chip cannot do, and that ONNX Runtime computes exactly: the bits of others
     may depend on the size of the batch."""
-    return net.node(draw(st.sampled_from(["Abs", "LeakyRelu"])), x)
+    return net.node("PRelu", x, x)  # the square of what is negative
 
 
 STEPS: tuple[Step, ...] = (

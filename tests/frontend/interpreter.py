@@ -12,6 +12,7 @@ import numpy.typing as npt
 import onnxruntime as ort
 
 from anacc.ir import BATCH, Module, Op
+from anacc.ir.functions import evaluate
 
 Array = npt.NDArray[Any]
 
@@ -159,6 +160,7 @@ _OPS: dict[str, Callable[..., Any]] = {
     "clamp": lambda op, x: np.clip(x, op.attributes["low"], op.attributes["high"]),
     "sigmoid": lambda op, x: _sigmoid(x),
     "tanh": lambda op, x: np.tanh(x),
+    "function": lambda op, x: evaluate(op.nested("steps"), x),
     "max_pool": _max_pool,
     "average_pool": _average_pool,
     "reshape": lambda op, x: x.reshape(_shape(op, x)),

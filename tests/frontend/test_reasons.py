@@ -65,6 +65,13 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
     (f"g ({X2}, float[N,3] z) => (float[N,3] y) {{ y = Div (x, z) }}", {}, "divides by a constant"),
     (f"g ({X2}) => (float[N,3] y) {{ y = Add (x, c) }}", {"c": [np.float32(-np.inf)]}, "finite"),
     (
+        f"g ({X2}) => (float[N,3] y) {{ y = Max (x, c, d) }}",
+        {"c": floats(3), "d": floats(3)},
+        "at most one of its operands is a constant",
+    ),
+    (f"g ({X2}) => (float[N,3] y) {{ y = PRelu (x, x) }}", {}, "its slope is a constant"),
+    (f"g ({X2}) => (float[N,3] y) {{ y = Pow (x, x) }}", {}, "its exponent is one constant number"),
+    (
         f"g ({X2}) => (float[N,3] y, bool[N,3] m) {{ y, m = Dropout (x) }}",
         {},
         "nothing reads its mask",

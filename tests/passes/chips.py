@@ -26,6 +26,15 @@ def target(**changes: Any) -> Target:
     return target_from_data(data)
 
 
+def extended(segments: int = 1024, **changes: Any) -> Target:
+    """HERMES with general tables of some segments, and other values as in `target`."""
+    figures = target_to_data(load_target("hermes-ext"))["gdpu"]
+    figures["function_table"]["segments"]["value"] = segments
+    data = target_to_data(target(**changes))
+    data["gdpu"] |= {name: figures[name] for name in ("functions", "function_table")}
+    return target_from_data(data)
+
+
 @dataclass
 class Chip:
     """A module under construction; every value is `%` and a number in the order of definition."""

@@ -164,3 +164,39 @@ def test_a_value_that_is_not_finite_is_named(wrong: float, place: int) -> None:
 def test_data_without_samples_is_refused(feeds: list[dict[str, Array]]) -> None:
     with pytest.raises(CompileError, match="has no samples"):
         run_pipeline(module(), [Calibrate(feeds)])
+
+
+def test_what_no_tensor_holds_gets_the_range_that_its_operands_allow() -> None:
+    text = """
+    module "m" level=graph batch=N {
+      constant @s : float32[2] = [-3.0, 2.0]
+      constant @o : float32[1] = [-1.0]
+      input %x : float32[N, 2]
+      %y : float32[N, 2] = tanh(%x) from "Tanh_0"
+      %a : float32[N, 2] = affine(%x, @s, @o) from "Node_1"
+      %b : float32[N, 2] = clamp(%a) {high = 7.0, low = -2.5} from "Node_1"
+      %c : float32[N, 2] = multiply(%b, %x) from "Node_1"
+      %d : float32[N, 2] = add(%c, %a) from "Node_1"
+      %e : float32[N, 2] = relu(%d) from "Node_1"
+      %f : float32[N, 2] = sigmoid(%e) from "Node_1"
+      %g : float32[N, 2] = function(%x) {steps = [["exp", 0]]} from "Node_1"
+      %h : float32[N, 2] = clamp(%x) {high = 9.0, low = 8.0} from "Node_1"
+      output "y" = %y
+      output "f" = %f
+      output "g" = %g
+      output "h" = %h
+    }
+    """
+    x = np.full((2, 2), -4.0, np.float32)
+    calibrated = Calibrate([{"x": x}])(replace(parse_module(text), source=KnowsTensors()))
+    largest = {name: 127 * (value.scale or 0.0) for name, value in calibrated.values.items()}
+    expected = {"%x": 4.0, "%y": np.tanh(4.0), "%a": 13.0, "%b": 7.0, "%c": 28.0, "%d": 41.0}
+    expected |= {"%e": 41.0, "%f": 1.0, "%g": np.exp(4.0), "%h": 8.0}
+    assert largest == pytest.approx(expected, rel=1e-6)
+
+
+class KnowsTensors:
+    """Gives only %x and %y: the others are steps on the way to a tensor."""
+
+    def activations(self, feed: Mapping[str, Array], names: tuple[str, ...]) -> dict[str, Array]:
+        return {"%x": feed["x"], "%y": np.tanh(feed["x"])}

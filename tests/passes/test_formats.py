@@ -118,6 +118,8 @@ def test_a_value_that_nothing_uses_is_needed_in_no_format() -> None:
         ("add(%p, %x)", False),
         ("multiply(%p, %p)", True),
         ("multiply(%x, %x)", False),
+        ('function(%x) {steps = [["cos", 0]]}', False),
+        ('function(%x) {nonnegative = true, steps = [["exp", 0]]}', True),
         (f"crossbar(%p, @w, @s, @s, %p) {{{PRODUCT}}}", False),
         (f"crossbar(%x, @w, @s, @s, _) {{{PRODUCT.replace('none', 'relu')}}}", True),
         (f"crossbar(%x, @w, @s, @s, _) {{high=9.0, low=0.0, {PRODUCT.replace('none', 'clamp')}}}",

@@ -10,7 +10,7 @@ from anacc.errors import CompileError
 from anacc.ir import Channel
 from anacc.ir.parse import parse_module
 from anacc_passes.tile import Tile
-from tests.passes.chips import target
+from tests.passes.chips import extended, target
 from tests.passes.golden_text import check
 
 HERMES = target()
@@ -31,6 +31,10 @@ def test_golden_borders(update_golden: bool) -> None:
 
 def test_golden_lstm(update_golden: bool) -> None:
     check("tile_lstm", Tile(HERMES, "4-phase"), update_golden)
+
+
+def test_golden_function(update_golden: bool) -> None:
+    check("tile_function", Tile(extended(segments=4), "4-phase"), update_golden)
 
 
 def test_a_weight_that_is_not_finite_is_refused_by_name() -> None:

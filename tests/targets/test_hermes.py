@@ -21,13 +21,31 @@ from anacc.targets import (
 from anacc.targets.keys import units
 
 HERMES = load_target("hermes")
+EXTENDED = load_target("hermes-ext")
+OWN = {key: unit for key, unit in units().items() if not key.startswith("gdpu.function_table.")}
 
 
 def test_hermes_is_shipped() -> None:
-    assert "hermes" in shipped_targets()
+    assert shipped_targets() == ["hermes", "hermes-ext"]
 
 
-@pytest.mark.parametrize("row", provenance.rows(HERMES), ids=lambda row: row.key)
+def test_hermes_ext_adds_tables_and_says_that_they_are_assumed() -> None:
+    base = {row.key: row for row in provenance.rows(HERMES)}
+    added = [row for row in provenance.rows(EXTENDED) if base.get(row.key) != row]
+    assert [row.key for row in added] == [
+        "chip.name",
+        "gdpu.functions",
+        *(key for key in units() if key not in OWN),
+    ]
+    assert {row.source for row in added} == {"assumed"}
+    functions = EXTENDED.gdpu.functions.value
+    assert functions == (*HERMES.gdpu.functions.value, "table")
+    assert HERMES.gdpu.function_table is None
+
+
+@pytest.mark.parametrize(
+    "row", [*provenance.rows(HERMES), *provenance.rows(EXTENDED)], ids=lambda row: row.key
+)
 def test_every_value_says_where_it_comes_from(row: provenance.Row) -> None:
     assert row.unit
     assert len(row.note) > 20
@@ -43,7 +61,7 @@ def test_every_value_says_where_it_comes_from(row: provenance.Row) -> None:
 def test_the_file_states_every_key_of_the_schema() -> None:
     text = resources.files("anacc.targets").joinpath("hermes.toml").read_text(encoding="utf-8")
     tables = re.findall(r"^\[(.+)\]$", text, re.MULTILINE)
-    assert sorted(tables) == sorted(units())
+    assert sorted(tables) == sorted(OWN)
     assert set(tomllib.loads(text)) == {key.split(".")[0] for key in tables}
 
 
@@ -144,9 +162,9 @@ def test_tanh_table_is_the_smallest_below_one_ulp() -> None:
 def test_counts_by_source_add_up() -> None:
     counts = provenance.counts(HERMES)
     assert list(counts) == ["published", "derived", "assumed"]
-    assert sum(counts.values()) == len(provenance.rows(HERMES)) == len(units())
+    assert sum(counts.values()) == len(provenance.rows(HERMES)) == len(OWN)
     assert counts["assumed"] == len(provenance.rows(HERMES, "assumed")) > 0
 
 
 def test_rows_are_in_schema_order_with_their_units() -> None:
-    assert [(row.key, row.unit) for row in provenance.rows(HERMES)] == list(units().items())
+    assert [(row.key, row.unit) for row in provenance.rows(HERMES)] == list(OWN.items())

@@ -22,6 +22,8 @@ def refusal(folder: Path, text: str, inherit: bool = True) -> TargetError:
 
 # (line of the file, dotted key, words of the reason, words of the hint)
 IMPOSSIBLE = [
+    ('gdpu.functions = ["affine", "table"]', "gdpu.functions", "function_table", "hermes-ext"),
+    ("gdpu.function_table.segments = 1", "gdpu.function_table.segments", "or equal to 2", ""),
     ("grid.rows = 0", "grid.rows", "greater than 0, not `0`", "`rows`"),
     ("grid.rows = -8", "grid.rows", "greater than 0", ""),
     ("grid.columns = 70000", "grid.columns", "less than or equal to 65536", ""),

@@ -87,9 +87,9 @@ def import_add(node: Node) -> None:
     """A sum becomes `affine` with a constant, else `add`."""
     if node.sample(0) is not None or node.sample(1) is not None:
         position = 0 if node.sample(0) is not None else 1
-        _affine(node, 1 - position, scale=None, offset=_factor(node, position), given=position)
+        _affine(node, 1 - position, scale=None, offset=factor(node, position), given=position)
     else:
-        node.emit("add", (_expanded(node, 0), _expanded(node, 1)))
+        node.emit("add", (expanded(node, 0), expanded(node, 1)))
 
 
 @imports("Sum", "Mean")
@@ -114,9 +114,9 @@ def import_sum(node: Node) -> None:
 def import_sub(node: Node) -> None:
     """A difference becomes `affine` with a constant; else the right operand is negated, added."""
     if node.sample(1) is not None:
-        _affine(node, 0, scale=None, offset=-_factor(node, 1))
+        _affine(node, 0, scale=None, offset=-factor(node, 1))
     elif node.sample(0) is not None:
-        _affine(node, 1, scale=np.full(1, -1, np.float32), offset=_factor(node, 0))
+        _affine(node, 1, scale=np.full(1, -1, np.float32), offset=factor(node, 0))
     else:
         name = node.proto.input[1]
         minus, zero = np.full(1, -1, np.float32), np.zeros(1, np.float32)
@@ -124,8 +124,8 @@ def import_sub(node: Node) -> None:
             node.fresh_constant(minus, f"{node.proto.output[0]}.scale"),
             node.fresh_constant(zero, f"{node.proto.output[0]}.offset"),
         )
-        negated = node.derive("affine", (_expanded(node, 1), *constants), "negated", name)
-        node.emit("add", (_expanded(node, 0), negated))
+        negated = node.derive("affine", (expanded(node, 1), *constants), "negated", name)
+        node.emit("add", (expanded(node, 0), negated))
 
 
 @imports("Mul")
@@ -133,15 +133,15 @@ def import_mul(node: Node) -> None:
     """A product becomes `affine` with a constant, else `multiply`."""
     if node.sample(0) is not None or node.sample(1) is not None:
         position = 0 if node.sample(0) is not None else 1
-        _affine(node, 1 - position, scale=_factor(node, position), offset=None, given=position)
+        _affine(node, 1 - position, scale=factor(node, position), offset=None, given=position)
     else:
-        node.emit("multiply", (_expanded(node, 0), _expanded(node, 1)))
+        node.emit("multiply", (expanded(node, 0), expanded(node, 1)))
 
 
 @imports("Div", requires=(divides_by_constant,))
 def import_div(node: Node) -> None:
     """A quotient by a constant becomes `affine` with its reciprocal."""
-    reciprocal = (1 / np.asarray(_factor(node, 1), np.float64)).astype(np.float32)
+    reciprocal = (1 / np.asarray(factor(node, 1), np.float64)).astype(np.float32)
     _affine(node, 0, scale=reciprocal, offset=None)
 
 
@@ -151,7 +151,7 @@ def import_neg(node: Node) -> None:
     _affine(node, 0, scale=np.full(1, -1, np.float32), offset=None)
 
 
-def _factor(node: Node, position: int) -> Array:
+def factor(node: Node, position: int) -> Array:
     """A constant operand with an axis at least, and an axis of 1 where the result has the batch."""
     value = np.asarray(node.sample(position))
     value = value.reshape(1) if value.ndim == 0 else value
@@ -177,7 +177,7 @@ def _affine(
     given: int | None = None,
 ) -> None:
     """Emit x * scale + offset; None is the neutral constant, `given` an operand used as it is."""
-    operand = _expanded(node, position)
+    operand = expanded(node, position)
     names = []
     for array, neutral, suffix in ((scale, 1, "scale"), (offset, 0, "offset")):
         content = np.full(1, neutral, np.float32) if array is None else array
@@ -188,7 +188,7 @@ def _affine(
     node.emit("affine", (operand, *names))
 
 
-def _expanded(node: Node, position: int) -> str:
+def expanded(node: Node, position: int) -> str:
     """An operand in the shape of the result: by an `expand` where it is broadcast."""
     if node.shape(position) == node.result():
         return node.value(position)

@@ -12,7 +12,7 @@ from anacc_backends.emission.stream import Emission, StreamWriter
 
 def emit_pointwise(emission: Emission, op: Op, stream: StreamWriter) -> None:
     """A function of each element, token by token."""
-    scale_name, offset_name, left, right = op.operands
+    scale_name, offset_name, left, right = op.operands[:4]
     kind = emission.channel(left)
     size, tokens = kind.token_size, kind.tokens
     function, out = op.text("function"), op.number("out_scale")
@@ -21,7 +21,7 @@ def emit_pointwise(emission: Emission, op: Op, stream: StreamWriter) -> None:
         x = stream.receive(left)
         y = stream.register("f16", size)
         scale = _by_token(emission, scale_name, looped)
-        if function == "none":
+        if function in ("none", "table"):
             stream.op("affine", y, x, scale, _by_token(emission, offset_name, looped))
         elif function == "sigmoid":
             # sigmoid(v) = tanh(v / 2) / 2 + 1/2, as in the chip's GDPU
@@ -38,6 +38,8 @@ def emit_pointwise(emission: Emission, op: Op, stream: StreamWriter) -> None:
             stream.op("clamp", y, y, immediate(op.number("low")), immediate(op.number("high")))
         elif function == "tanh":
             stream.op("lookup", y, y, emission.tanh())
+        elif function == "table":
+            stream.op("lookup", y, y, emission.table(op))
         elif function in ("add", "multiply"):
             other = stream.register("f16", size)
             stream.scale(other, stream.receive(right), op.number("right_scale"))

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from anacc.errors import IrError
 from anacc.ir import Channel as ChannelType
-from anacc.ir import Module
+from anacc.ir import Module, Op
 from anacc.ir.chip_rules import channel
 from anacc.program.model import (
     Adc,
@@ -105,14 +106,26 @@ class Emission:
 
     def tanh(self) -> int:
         """The number of the table of tanh, which is made on first use."""
-        if not self.tables:
-            shape = self.target.gdpu.tanh_table
-            segments, limit = shape.segments.value, shape.input_limit.value
-            entries = np.tanh(np.arange(segments + 1) * (limit / segments))
-            base = self.constants16.add(entries)
-            linear = shape.interpolation.value == "linear"
-            self.tables.append(Table(base, segments + 1, limit, odd=True, interpolate=linear))
-        return 0
+        shape = self.target.gdpu.tanh_table
+        segments, limit = shape.segments.value, shape.input_limit.value
+        entries = np.tanh(np.arange(segments + 1) * (limit / segments))
+        return self._table(entries, limit, True, shape.interpolation.value)
+
+    def table(self, op: Op) -> int:
+        """The number of the table of a chip op that computes `table`."""
+        shape = self.target.gdpu.function_table
+        if shape is None:
+            raise IrError(f"op `{op.kind}`: the target has no general tables")
+        samples = self.module.constants[op.operands[4]]
+        odd = op.attributes["odd"] is True
+        return self._table(samples, op.number("limit"), odd, shape.interpolation.value)
+
+    def _table(self, entries: npt.NDArray[Any], limit: float, odd: bool, between: str) -> int:
+        """The number of a table; equal ones are one."""
+        table = Table(self.constants16.add(entries), entries.size, limit, odd, between == "linear")
+        if table not in self.tables:
+            self.tables.append(table)
+        return self.tables.index(table)
 
 
 class StreamWriter:

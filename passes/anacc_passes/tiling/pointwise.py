@@ -9,9 +9,11 @@ import numpy as np
 
 from anacc.errors import IrError
 from anacc.ir import Op
+from anacc.ir.module import AttributeValue
 from anacc_passes.binary16 import LARGEST, binary16, headroom
 from anacc_passes.ranges import LARGEST_CODE
 from anacc_passes.tiling.builder import Builder, Tokens, bounds
+from anacc_passes.tiling.function import Lookup, lookup
 from anacc_passes.tiling.layout import Layout, row_major, sample_dims
 from anacc_passes.tiling.matrix import FloatArray
 from anacc_passes.tiling.movement import Movement, move
@@ -28,6 +30,7 @@ class Formula:
     out_scale: float = 1.0
     low: float = 0.0
     high: float = 0.0
+    table: Lookup | None = None
 
 
 def formula(builder: Builder, op: Op, left: float, right: float, result: float) -> Formula:
@@ -39,6 +42,9 @@ def formula(builder: Builder, op: Op, left: float, right: float, result: float) 
     if op.kind in ("tanh", "sigmoid"):
         # Any code that counts more than the range of binary16 is far beyond the table's.
         return Formula(op.kind, one * min(left, LARGEST), zero, out_scale=1.0 / result)
+    if op.kind == "function":
+        table = lookup(op, builder.target, left, result)
+        return Formula("table", one * table.scale, one * table.offset, table=table)
     scale, offset, low, high = one * left, zero, 0.0, 0.0
     if op.kind == "affine":
         layout = builder.layouts[op.results[0]]
@@ -122,7 +128,7 @@ def _matched(builder: Builder, op: Op, position: int, layout: Layout) -> tuple[T
 
 
 def lower_pointwise(builder: Builder, op: Op, forms: frozenset[str]) -> Tokens:
-    """Lower affine, add, multiply, relu, clamp, sigmoid or tanh."""
+    """Lower affine, add, multiply, relu, clamp, sigmoid, tanh or function."""
     result = op.results[0]
     layout = builder.layouts[result]
     scale = builder.scale(result)
@@ -136,6 +142,11 @@ def lower_pointwise(builder: Builder, op: Op, forms: frozenset[str]) -> Tokens:
         right_parts = builder.regroup(right.parts[right_form], sizes, op.origins)
         right_scale = right.scale
     done = formula(builder, op, left.scale, right_scale, scale)
+    table: dict[str, AttributeValue] = {}
+    samples: tuple[str, ...] = ()
+    if done.table is not None:
+        table = {"limit": done.table.limit, "odd": done.table.odd}
+        samples = (builder.constant(f"{result[1:]}.samples", done.table.samples),)
     parts: dict[str, list[str]] = {form: [] for form in ("i8", "f16") if form in forms}
     for (first, last), a, b in zip(bounds(sizes), left_parts, right_parts, strict=True):
         names = {
@@ -149,7 +160,7 @@ def lower_pointwise(builder: Builder, op: Op, forms: frozenset[str]) -> Tokens:
             constants.append(builder.constant(f"{result[1:]}.{label}", rounded))
         builder.emit(
             "pointwise",
-            (*constants, a, b),
+            (*constants, a, b, *samples),
             (names.get("i8", ""), names.get("f16", "")),
             op.origins,
             function=done.function,
@@ -157,6 +168,7 @@ def lower_pointwise(builder: Builder, op: Op, forms: frozenset[str]) -> Tokens:
             out_scale=done.out_scale,
             low=done.low,
             high=done.high,
+            **table,
         )
         for form, name in names.items():
             parts[form].append(name)
