@@ -98,12 +98,12 @@ def import_sum(node: Node) -> None:
     count = len(node.proto.input)
     constants = [i for i in range(count) if node.sample(i) is not None]
     first, *others = [i for i in range(count) if i not in constants]
-    chain = Chain(node, _expanded(node, first))
+    chain = Chain(node, expanded(node, first))
     for position in others:
-        chain.apply("add", "sum", _expanded(node, position))
+        chain.apply("add", "sum", expanded(node, position))
     scale = np.full(1, 1 / count if node.proto.op_type == "Mean" else 1, np.float32)
     if constants or scale != 1:
-        added = sum((_factor(node, i) for i in constants), np.zeros(1, np.float32))
+        added = sum((factor(node, i) for i in constants), np.zeros(1, np.float32))
         pair = (("scale", scale), ("offset", added * scale))
         about = node.proto.output[0]
         chain.apply("affine", "scaled", *(node.fresh_constant(a, f"{about}.{n}") for n, a in pair))
