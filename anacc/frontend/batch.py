@@ -17,6 +17,7 @@ from onnx import GraphProto, NodeProto
 from anacc.errors import CompileError, FeedError, ModelError, UsageError
 from anacc.frontend.external import Array
 from anacc.frontend.facts import Input
+from anacc.frontend.ordering import inner_graphs
 from anacc.ir import BATCH, TensorType
 
 _RECURRENT = {"GRU", "LSTM", "RNN"}
@@ -178,8 +179,11 @@ def judge(node: NodeProto, types: Mapping[str, TensorType]) -> None:
 
 
 def is_recurrent(graph: GraphProto) -> bool:
-    """Whether a graph has recurrent nodes."""
-    return any(node.op_type in _RECURRENT for node in graph.node)
+    """Whether a graph, or one in it, has recurrent nodes."""
+    return any(
+        node.op_type in _RECURRENT or any(map(is_recurrent, inner_graphs(node)))
+        for node in graph.node
+    )
 
 
 def _symbols(inputs: list[Input]) -> list[str]:

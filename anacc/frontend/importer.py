@@ -6,11 +6,12 @@ Every node becomes the ops of its operator, or a `host` op with the reason.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from onnx import ModelProto, NodeProto, helper
+from onnx import GraphProto, ModelProto, NodeProto, helper
 
 import anacc.frontend.operators  # noqa: F401  (fills the table of importers)
 from anacc.errors import CompileError, ModelError
@@ -24,6 +25,7 @@ from anacc.frontend.batch import (
     judge,
     sizes_in,
 )
+from anacc.frontend.control_flow import expand
 from anacc.frontend.external import Array
 from anacc.frontend.facts import Facts, Input, gather_facts
 from anacc.frontend.inference import DoesNotFit, Known, fold_constants, known_input, misfit
@@ -113,8 +115,10 @@ def _import(original: Original, constants: Mapping[str, Known], way: Hypothesis)
     Raises:
         NotBatch, DoesNotFit: if that way is wrong.
     """
-    facts = gather_facts(original.model, constants, way.inputs, way.batch)
-    nodes, outputs, facts = _cleaned(original, facts)
+    expanded = expand(original.model, constants, way.inputs, way.batch)
+    facts = gather_facts(expanded.model, expanded.constants, way.inputs, way.batch)
+    facts = replace(facts, whole=expanded.whole)
+    nodes, outputs, facts = _cleaned(expanded.model.graph, facts)
     for node in nodes:
         judge(node, facts.types)
     used = frozenset({name for node in nodes for name in reads(node)} | set(outputs.values()))
@@ -153,13 +157,12 @@ def _import(original: Original, constants: Mapping[str, Known], way: Hypothesis)
     )
 
 
-def _cleaned(original: Original, facts: Facts) -> tuple[list[NodeProto], dict[str, str], Facts]:
+def _cleaned(graph: GraphProto, facts: Facts) -> tuple[list[NodeProto], dict[str, str], Facts]:
     """The nodes that are left, the tensor behind each output, and the facts with both.
 
     Constants fold; a reshape states its target as a constant, -1 at the batch; an output that is
     an input or a constant gets an Identity node, so that every output is computed.
     """
-    graph = original.model.graph
     types, values = dict(facts.types), dict(facts.values)
     nodes = []
     for node in graph.node:
@@ -170,13 +173,15 @@ def _cleaned(original: Original, facts: Facts) -> tuple[list[NodeProto], dict[st
         _state_target(copy, types, values)
         nodes.append(copy)
     computed = {name for node in nodes for name in node.output}
+    labels = {node.name for node in nodes}
     outputs: dict[str, str] = {}
     for entry in graph.output:
         tensor = entry.name
         if tensor not in computed:
             tensor = _fresh(f"{tensor}.copy", types)
             types[tensor] = types[entry.name]
-            name = _fresh(f"Identity:{tensor}", {node.name: node for node in nodes})
+            name = _fresh(f"Identity:{tensor}", labels)
+            labels.add(name)
             nodes.append(helper.make_node("Identity", [entry.name], [tensor], name=name))
         outputs[entry.name] = tensor
     needed = set(outputs.values())
@@ -185,8 +190,7 @@ def _cleaned(original: Original, facts: Facts) -> tuple[list[NodeProto], dict[st
         if needed.intersection(name for name in node.output if name):
             needed.update(reads(node))
             live.append(node)
-    changed = Facts(types, values, facts.samples, facts.notes, facts.batched)
-    return live[::-1], outputs, changed
+    return live[::-1], outputs, replace(facts, types=types, values=values)
 
 
 def _state_target(node: NodeProto, types: dict[str, TensorType], values: dict[str, Array]) -> None:
@@ -202,7 +206,7 @@ def _state_target(node: NodeProto, types: dict[str, TensorType], values: dict[st
     node.input[1] = name
 
 
-def _fresh(wanted: str, taken: Mapping[str, object]) -> str:
+def _fresh(wanted: str, taken: Container[str]) -> str:
     name, count = wanted, 1
     while name in taken:
         count += 1
@@ -220,7 +224,8 @@ def _import_node(node: Node) -> None:
             domain = f"{node.proto.domain}." if node.proto.domain else ""
             reason = f"the chip has no operator {domain}{node.proto.op_type}"
         else:
-            _check_shapes(node)
+            if node.name not in node.facts.whole:
+                _check_shapes(node)
             for constraint in importer.requires:
                 if not constraint(node):
                     raise Unsupported((constraint.__doc__ or "").strip())

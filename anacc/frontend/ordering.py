@@ -12,10 +12,19 @@ from anacc.errors import ModelError
 def reads(node: NodeProto) -> list[str]:
     """The tensors that a node reads, those that its inner graphs take from outside included."""
     names = [name for name in node.input if name]
-    for attribute in node.attribute:
-        for inner in (attribute.g, *attribute.graphs):
-            names += _captured(inner)
+    for inner in inner_graphs(node):
+        names += _captured(inner)
     return list(dict.fromkeys(names))
+
+
+def inner_graphs(node: NodeProto) -> list[GraphProto]:
+    """The graphs in the attributes of a node: branches, bodies."""
+    found: list[GraphProto] = []
+    for attribute in node.attribute:
+        if attribute.HasField("g"):
+            found.append(attribute.g)
+        found += attribute.graphs
+    return found
 
 
 def _captured(graph: GraphProto) -> list[str]:

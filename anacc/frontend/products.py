@@ -9,6 +9,24 @@ from onnx import NodeProto
 
 from anacc.frontend.source import SourceModel
 
+MATRIX_OPERATORS = frozenset(
+    {
+        "Conv",
+        "ConvInteger",
+        "ConvTranspose",
+        "Einsum",
+        "GRU",
+        "Gemm",
+        "LSTM",
+        "MatMul",
+        "MatMulInteger",
+        "QLinearConv",
+        "QLinearMatMul",
+        "RNN",
+    }
+)
+"""Operators that multiply by a matrix, which crossbars hold where it is constant."""
+
 
 def multiply_adds(source: SourceModel, nodes: Iterable[str]) -> int:
     """Multiply-adds of one sample in convolutions, products and recurrent cells.

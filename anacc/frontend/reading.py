@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,7 @@ def read(model: str | Path | ModelProto) -> Original:
     del proto
     if not all(isinstance(name, str) for name in constants) or not _has_text(slim):
         raise ModelError(f"{label} is damaged: it has a name that is not UTF-8")
+    _check_names(slim, constants, label)
     proto = _inlined(slim, constants, label)
     sort_nodes(proto.graph, set(constants))
     _check(proto, constants, label)
@@ -150,6 +152,27 @@ def _has_text(message: Message) -> bool:
     return True
 
 
+def _check_names(proto: ModelProto, constants: dict[str, Array], label: str) -> None:
+    """Refuse control characters in names: they would break messages and reports into lines."""
+    for name in (*constants, *_names(proto)):
+        if any(character < " " or character == "\x7f" for character in name):
+            raise ModelError(f"{label} is not valid ONNX: the name {name[:80]!r} is not printable")
+
+
+def _names(message: Message) -> Iterator[str]:
+    """All strings of a message but its documentation."""
+    for field, value in message.ListFields():
+        if field.type not in (field.TYPE_STRING, field.TYPE_MESSAGE):
+            continue
+        single = isinstance(value, (str, bytes, Message))
+        items: list[Any] = [value] if single else list(value)
+        if field.type == field.TYPE_STRING and field.name != "doc_string":
+            yield from items
+        elif field.type == field.TYPE_MESSAGE and field.name != "metadata_props":
+            for item in items:
+                yield from _names(item)
+
+
 def _external(holder: GraphProto | FunctionProto) -> list[TensorProto]:
     initializers = holder.initializer if isinstance(holder, GraphProto) else ()
     found = [t for t in initializers if t.data_location == TensorProto.EXTERNAL]
@@ -184,7 +207,7 @@ def _inlined(proto: ModelProto, constants: dict[str, Array], label: str) -> Mode
     try:
         with_inputs = _with_constants_as_inputs(proto, constants)
         inlined = inliner.inline_local_functions(with_inputs)
-    except (RuntimeError, ValueError) as error:
+    except (checker.ValidationError, RuntimeError, ValueError) as error:
         raise ModelError(f"{label} has a function that cannot be expanded") from error
     kept = [entry for entry in inlined.graph.input if entry.name not in constants]
     del inlined.graph.input[:], inlined.functions[:]

@@ -1,5 +1,6 @@
 """The importers of ONNX operators, grouped by theme; importing this package fills the table."""
 
+from anacc.frontend.operators import control as control
 from anacc.frontend.operators import convolution, elementwise, linear, movement, pooling, recurrent
 
 __all__ = ["convolution", "elementwise", "linear", "movement", "pooling", "recurrent"]
