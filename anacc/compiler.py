@@ -139,6 +139,8 @@ def compile_image(
         if warn is not None:
             warn(message)
 
+    for note in source.notes:
+        add_warning(note)
     if synthetic:
         samples = module.batch or SYNTHETIC_SAMPLES
         feeds = [synthetic_feed(inputs, samples, seed)]

@@ -33,7 +33,8 @@ from anacc.frontend.node import Node, Scope, Unsupported
 from anacc.frontend.ordering import reads
 from anacc.frontend.reading import Original, read
 from anacc.frontend.registry import importer_of
-from anacc.frontend.source import Ports, SourceModel, clean_model, port_of
+from anacc.frontend.source import Port, Ports, SourceModel, clean_model, port_of
+from anacc.frontend.widening import widened
 from anacc.ir import BATCH, Level, Module, Op, TensorType, Value
 
 
@@ -60,11 +61,14 @@ def import_model(
         CompileError: if a dimension has no size.
     """
     original = read(model)
+    constants = fold_constants(original.model, original.constants)
+    wide = widened(original, constants)
+    if wide is not original:
+        original, constants = wide, fold_constants(wide.model, wide.constants)
     given = dict(sample or {})
     inputs = inputs_of(original.model.graph, given)
     check_symbols(inputs, shapes or {})
     sizes = sizes_in(inputs, given)
-    constants = fold_constants(original.model, original.constants)
     reasons: list[str] = []
     fixed: list[Module] = []
     ways = hypotheses(inputs, shapes or {}, sizes, is_recurrent(original.model.graph))
@@ -138,10 +142,11 @@ def _import(original: Original, constants: Mapping[str, Known], way: Hypothesis)
         constants={n: a for n, a in facts.values.items() if n in read_by_nodes},
         types=facts.types,
         ports=Ports(
-            tuple(port_of(entry.name, facts.types[entry.name]) for entry in way.inputs),
-            tuple(port_of(name, facts.types[name]) for name in outputs),
+            tuple(_port(entry.name, original, facts) for entry in way.inputs),
+            tuple(_port(name, original, facts) for name in outputs),
         ),
         stands_for=scope.stands_for,
+        notes=original.notes,
     )
     operands = {name for op in ops for name in op.operands}
     return Module(
@@ -155,6 +160,11 @@ def _import(original: Original, constants: Mapping[str, Known], way: Hypothesis)
         ops=tuple(ops),
         source=source,
     )
+
+
+def _port(name: str, original: Original, facts: Facts) -> Port:
+    port = port_of(name, facts.types[name])
+    return replace(port, dtype=original.port_types.get(name, port.dtype))
 
 
 def _cleaned(graph: GraphProto, facts: Facts) -> tuple[list[NodeProto], dict[str, str], Facts]:

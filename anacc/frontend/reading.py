@@ -7,9 +7,10 @@ apart as arrays.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from onnx import FunctionProto, GraphProto, ModelProto, TensorProto, checker, he
 from anacc.errors import ModelError
 from anacc.files import open_regular
 from anacc.frontend.external import Array, array_of, embed, external_file
-from anacc.frontend.ordering import name_nodes, sort_nodes
+from anacc.frontend.ordering import inner_graphs, name_nodes, sort_nodes
 
 OLDEST_OPSET = 7
 """Older operator sets broadcast by attributes; no ONNX Runtime that we know runs them."""
@@ -40,11 +41,15 @@ class Original:
         model: without initialisers, value infos and functions.
         constants: the initialisers by name.
         sha256: of the bytes of the file and of those that hold its external data.
+        port_types: element types of inputs and outputs that are float32 in the model only.
+        notes: what the user should know about how the model was read.
     """
 
     model: ModelProto
     constants: dict[str, Array]
     sha256: str
+    port_types: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def read(model: str | Path | ModelProto) -> Original:
@@ -87,6 +92,7 @@ def read(model: str | Path | ModelProto) -> Original:
         raise ModelError(f"{label} is damaged: it has a name that is not UTF-8")
     _check_names(slim, constants, label)
     proto = _inlined(slim, constants, label)
+    _check_references(proto.graph, label)
     sort_nodes(proto.graph, set(constants))
     _check(proto, constants, label)
     name_nodes(proto.graph)
@@ -150,6 +156,19 @@ def _has_text(message: Message) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def _check_references(graph: GraphProto, label: str) -> None:
+    """Refuse attributes that are to come from a function, where there is none."""
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.ref_attr_name:
+                raise ModelError(
+                    f"{label} is not valid ONNX: attribute `{attribute.name}` of node "
+                    f"`{node.name or node.op_type}` is one of a function, and is in none"
+                )
+        for inner in inner_graphs(node):
+            _check_references(inner, label)
 
 
 def _check_names(proto: ModelProto, constants: dict[str, Array], label: str) -> None:

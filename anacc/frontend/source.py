@@ -56,6 +56,7 @@ class SourceModel:
         types: of every tensor.
         ports: of the model.
         stands_for: the ONNX tensor for each IR value that is none itself (`%t.expanded`).
+        notes: what the user should know about how the model was read.
     """
 
     graph_name: str
@@ -65,6 +66,7 @@ class SourceModel:
     types: Mapping[str, TensorType]
     ports: Ports
     stands_for: Mapping[str, str]
+    notes: tuple[str, ...] = ()
     _sessions: dict[tuple[str, ...], Session] = field(default_factory=dict, repr=False)
 
     def reads_of(self, node: str) -> list[str]:
@@ -122,6 +124,7 @@ class SourceModel:
             KeyError: if a name is unknown.
         """
         self.check(feed)
+        feed = {name: self._typed(name, array) for name, array in feed.items()}
         tensors = {name: self._tensor(name) for name in names}
         computed = {name for node in self.model.graph.node for name in node.output if name}
         asked = tuple(dict.fromkeys(t for t in tensors.values() if t in computed))
@@ -186,6 +189,11 @@ class SourceModel:
                     raise ValueError(f"node `{name}` reads `{tensor}`, which is not an input")
                 pending.append(self._makers[tensor].name)
         return wanted
+
+    def _typed(self, name: str, array: Array) -> Array:
+        """An input in the type that the model computes in, where its port has another one."""
+        kind = self.types[name].dtype
+        return array.astype(np.float32) if kind == "float32" else array
 
     def _tensor(self, name: str) -> str:
         tensor = self.stands_for.get(name, name)
