@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from onnx import GraphProto, ModelProto, NodeProto, helper
 
+from anacc.errors import ModelError
 from anacc.frontend.external import Array, array_of
 from anacc.frontend.facts import Input, Lockstep, Obstacle
 from anacc.frontend.inference import RANDOM, Known, known_array
@@ -197,6 +198,7 @@ class _Expansion:
             raise _Whole(Obstacle.CONDITION)
         wanted = "then_branch" if condition.item() else "else_branch"
         branch = _attribute_graph(node, wanted)
+        _check_signature(node, [branch], 0, 0)
         self._made_more(len(branch.node) + len(node.output))
         seen = self._initializers(branch)
         nodes = [copied(inner, seen, self._names) for inner in branch.node]
@@ -213,6 +215,7 @@ class _Expansion:
         mark = len(self._nodes), len(self._agenda)
         once, matrices = self._invariants(body)
         if node.op_type == "Loop":
+            _check_signature(node, [body], 1, max(len(node.input) - 2, 0))
             trips = self._trips(node)
             carried, step = list(node.input[2:]), self._loop_step(body)
         else:
@@ -237,7 +240,7 @@ class _Expansion:
     def _trips(self, node: NodeProto) -> int:
         """Iterations of a Loop, as far as its inputs say."""
         trips: int | None = _ENDLESS
-        if node.input[0]:
+        if node.input and node.input[0]:
             trips = self._number(node.input[0])
         goes: int | None = 1
         if len(node.input) > 1 and node.input[1]:
@@ -261,8 +264,9 @@ class _Expansion:
         """The initial states of a Scan, its length, and the inputs of each iteration."""
         count = _attribute_int(node, "num_scan_inputs", 0)
         states = len(node.input) - count
-        if self._version < 9 or states < 0 or not 0 < count <= len(body.input):
+        if self._version < 9 or states < 0 or count < 1:
             raise _Whole(Obstacle.LENGTH)
+        _check_signature(node, [body], 0, states)
         axes = _attribute_ints(node, "scan_input_axes") or [0] * count
         backwards = _attribute_ints(node, "scan_input_directions") or [0] * count
         lengths = set()
@@ -390,6 +394,29 @@ class _Expansion:
         return [*nodes, helper.make_node("Concat", parts, [result], name=label, axis=axis)]
 
 
+def _check_signature(node: NodeProto, graphs: list[GraphProto], lead: int, states: int) -> None:
+    """Refuse inner graphs that do not take what the node gives them, or give what it gives.
+
+    Args:
+        node: the branch or loop.
+        graphs: its inner graphs.
+        lead: results that the node itself reads.
+        states: inputs that the first results after them become in the next iteration.
+
+    Raises:
+        ModelError: naming the node.
+    """
+    inputs = {"If": 0, "Loop": 2 + states}.get(node.op_type, len(node.input))
+    for graph in graphs:
+        results = len(graph.output) - lead
+        if len(graph.input) != inputs or results < max(len(node.output), states):
+            raise ModelError(
+                f"node `{node.name}` ({node.op_type}) does not fit its inner graph "
+                f"`{graph.name}`, which has {len(graph.input)} inputs and {len(graph.output)} "
+                "outputs"
+            )
+
+
 def _hands_on(body: GraphProto) -> bool:
     """Whether the condition that a body of a Loop gives is the one that it got, or constant."""
     name = body.output[0].name
@@ -416,7 +443,7 @@ def _multiplies(node: NodeProto, constant: set[str]) -> bool:
 
 
 def _attribute_graph(node: NodeProto, name: str) -> GraphProto:
-    return next(a.g for a in node.attribute if a.name == name)
+    return next((a.g for a in node.attribute if a.name == name), GraphProto())
 
 
 def _attribute_int(node: NodeProto, name: str, default: int) -> int:

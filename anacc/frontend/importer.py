@@ -24,6 +24,7 @@ from anacc.frontend.batch import (
     is_recurrent,
     judge,
     sizes_in,
+    zeros_in,
 )
 from anacc.frontend.control_flow import expand
 from anacc.frontend.external import Array
@@ -33,6 +34,7 @@ from anacc.frontend.node import Node, Scope, Unsupported
 from anacc.frontend.ordering import reads
 from anacc.frontend.reading import Original, read
 from anacc.frontend.registry import importer_of
+from anacc.frontend.sizes import check_inputs, check_results
 from anacc.frontend.source import Port, Ports, SourceModel, clean_model, port_of
 from anacc.frontend.widening import widened
 from anacc.ir import BATCH, Level, Module, Op, TensorType, Value
@@ -67,8 +69,9 @@ def import_model(
         original, constants = wide, fold_constants(wide.model, wide.constants)
     given = dict(sample or {})
     inputs = inputs_of(original.model.graph, given)
+    check_inputs(inputs)
     check_symbols(inputs, shapes or {})
-    sizes = sizes_in(inputs, given)
+    sizes = {**zeros_in(original.model.graph), **sizes_in(inputs, given)}
     reasons: list[str] = []
     fixed: list[Module] = []
     ways = hypotheses(inputs, shapes or {}, sizes, is_recurrent(original.model.graph))
@@ -81,14 +84,21 @@ def import_model(
                 reasons.append(f"{taken} is not the batch, because {refusal}")
                 continue
             if way.batch is None:
-                return module
+                return _checked(module)
             fixed.append(module)
     except CompileError as error:
         _check_fit(original.model, constants, inputs)
         why = f": {reasons[0]}" if reasons else ""
         raise CompileError(error.message + why, error.hint) from None
     # A first axis of fixed size may be a batch or not: what suits the chip better decides.
-    return min(fixed, key=_host_nodes)
+    return _checked(min(fixed, key=_host_nodes))
+
+
+def _checked(module: Module) -> Module:
+    """The module, whose host ONNX Runtime takes."""
+    if any(op.kind == "host" for op in module.ops) and isinstance(module.source, SourceModel):
+        module.source.check_host()
+    return module
 
 
 def _check_fit(model: ModelProto, constants: Mapping[str, Known], inputs: list[Input]) -> None:
@@ -123,6 +133,8 @@ def _import(original: Original, constants: Mapping[str, Known], way: Hypothesis)
     facts = gather_facts(expanded.model, expanded.constants, way.inputs, way.batch)
     facts = replace(facts, whole=expanded.whole)
     nodes, outputs, facts = _cleaned(expanded.model.graph, facts)
+    check_results(nodes, facts.types)
+    _check_outputs(original.model.graph, facts)
     for node in nodes:
         judge(node, facts.types)
     used = frozenset({name for node in nodes for name in reads(node)} | set(outputs.values()))
@@ -165,6 +177,19 @@ def _import(original: Original, constants: Mapping[str, Known], way: Hypothesis)
 def _port(name: str, original: Original, facts: Facts) -> Port:
     port = port_of(name, facts.types[name])
     return replace(port, dtype=original.port_types.get(name, port.dtype))
+
+
+def _check_outputs(graph: GraphProto, facts: Facts) -> None:
+    """Refuse an output that is declared to be of another type than it is.
+
+    Raises:
+        ModelError: naming the output.
+    """
+    for entry in graph.output:
+        declared = known_input(entry.type.tensor_type.elem_type, ()).dtype
+        actual = facts.types[entry.name].dtype
+        if "unknown" not in (declared, actual) and declared != actual:
+            raise ModelError(f"output `{entry.name}` is declared {declared}, but is {actual}")
 
 
 def _cleaned(graph: GraphProto, facts: Facts) -> tuple[list[NodeProto], dict[str, str], Facts]:

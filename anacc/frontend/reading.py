@@ -17,11 +17,12 @@ from typing import Any
 
 import onnx
 from google.protobuf.message import DecodeError, Message
-from onnx import FunctionProto, GraphProto, ModelProto, TensorProto, checker, helper, inliner
+from onnx import FunctionProto, GraphProto, ModelProto, TensorProto, checker, helper
 
 from anacc.errors import ModelError
 from anacc.files import open_regular
-from anacc.frontend.external import Array, array_of, embed, external_file
+from anacc.frontend.external import Array, array_of, dense_array_of, embed, external_file
+from anacc.frontend.functions import expand_functions
 from anacc.frontend.ordering import inner_graphs, name_nodes, sort_nodes
 
 OLDEST_OPSET = 7
@@ -74,8 +75,7 @@ def read(model: str | Path | ModelProto) -> Original:
             raise ModelError(f"{label} is not an ONNX model, or is truncated") from error
         del data
     _check_version(proto, label)
-    if proto.graph.sparse_initializer:
-        raise ModelError(f"{label} has sparse initialisers, which are not supported")
+    proto.graph.name = proto.graph.name or "graph"
     holders: list[GraphProto | FunctionProto] = [proto.graph, *proto.functions]
     tensors = [tensor for holder in holders for tensor in _external(holder)]
     for file in sorted({external_file(tensor, folder) for tensor in tensors}):
@@ -91,7 +91,7 @@ def read(model: str | Path | ModelProto) -> Original:
     if not all(isinstance(name, str) for name in constants) or not _has_text(slim):
         raise ModelError(f"{label} is damaged: it has a name that is not UTF-8")
     _check_names(slim, constants, label)
-    proto = _inlined(slim, constants, label)
+    proto = _inlined(slim, constants)
     _check_references(proto.graph, label)
     sort_nodes(proto.graph, set(constants))
     _check(proto, constants, label)
@@ -211,27 +211,26 @@ def _take_constants(proto: ModelProto, folder: Path | None) -> dict[str, Array]:
         if tensor.name in constants:
             raise ModelError(f"initialiser `{tensor.name}` is defined twice")
         constants[tensor.name] = array_of(tensor, folder)
+    for sparse in proto.graph.sparse_initializer:
+        if sparse.values.name in constants:
+            raise ModelError(f"initialiser `{sparse.values.name}` is defined twice")
+        constants[sparse.values.name] = dense_array_of(sparse, folder)
     inputs = [entry for entry in proto.graph.input if entry.name not in constants]
-    del proto.graph.initializer[:], proto.graph.input[:]
+    del proto.graph.initializer[:], proto.graph.sparse_initializer[:], proto.graph.input[:]
     proto.graph.input.extend(inputs)
     for field in _STRIP:
         proto.graph.ClearField(field)
     return constants
 
 
-def _inlined(proto: ModelProto, constants: dict[str, Array], label: str) -> ModelProto:
+def _inlined(proto: ModelProto, constants: dict[str, Array]) -> ModelProto:
     """The model with its local functions expanded."""
     if not proto.functions:
         return proto
-    try:
-        with_inputs = _with_constants_as_inputs(proto, constants)
-        inlined = inliner.inline_local_functions(with_inputs)
-    except (checker.ValidationError, RuntimeError, ValueError) as error:
-        raise ModelError(f"{label} has a function that cannot be expanded") from error
+    inlined = expand_functions(_with_constants_as_inputs(proto, constants))
     kept = [entry for entry in inlined.graph.input if entry.name not in constants]
-    del inlined.graph.input[:], inlined.functions[:]
+    del inlined.graph.input[:]
     inlined.graph.input.extend(kept)
-    inlined.graph.ClearField("value_info")
     return inlined
 
 

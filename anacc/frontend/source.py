@@ -134,6 +134,14 @@ class SourceModel:
             results.update(zip(asked, session.run(feed), strict=True))
         return {name: results[tensor] for name, tensor in tensors.items()}
 
+    def check_host(self) -> None:
+        """Whether ONNX Runtime, which runs what the chip cannot, takes the model.
+
+        Raises:
+            ModelError: it does not.
+        """
+        self._open(tuple(entry.name for entry in self.model.graph.output))
+
     def check(self, feed: Mapping[str, Array]) -> None:
         """Whether a feed fits the model.
 

@@ -1,4 +1,4 @@
-"""Models in other float types than float32 reach the crossbars, and keep the types of their ports."""
+"""Models in other float types than float32 reach the crossbars and keep their types outside."""
 
 from __future__ import annotations
 
