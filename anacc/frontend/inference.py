@@ -54,7 +54,10 @@ class Known:
         kind = self.type.WhichOneof("value")
         if kind != "tensor_type" or not self.type.tensor_type.elem_type:
             return "unknown" if kind in (None, "tensor_type") else kind.removesuffix("_type")
-        return str(helper.tensor_dtype_to_np_dtype(self.type.tensor_type.elem_type).name)
+        try:
+            return str(helper.tensor_dtype_to_np_dtype(self.type.tensor_type.elem_type).name)
+        except KeyError:
+            return "unknown"
 
     @property
     def shape(self) -> tuple[int, ...] | None:

@@ -121,7 +121,7 @@ def _bytes_of(path: Path) -> bytes:
 
 
 def _check_version(proto: ModelProto, label: str) -> None:
-    if not proto.ir_version or not proto.HasField("graph"):
+    if proto.ir_version < 1 or not proto.HasField("graph"):
         raise ModelError(f"{label} is not an ONNX model, or is truncated")
     if not proto.graph.output:
         raise ModelError(f"{label} has no outputs")
@@ -134,10 +134,26 @@ def _check_version(proto: ModelProto, label: str) -> None:
         )
     del proto.opset_import[:]
     proto.opset_import.extend(helper.make_opsetid(*entry) for entry in sorted(versions.items()))
-    for node in proto.graph.node:
-        node.domain = "" if node.domain == "ai.onnx" else node.domain
+    for function in proto.functions:
+        for entry in function.opset_import:
+            entry.domain = "" if entry.domain == "ai.onnx" else entry.domain
+    imports = [*proto.opset_import, *(e for f in proto.functions for e in f.opset_import)]
+    for entry in imports:
+        if not 0 < entry.version < 2**31:
+            raise ModelError(f"{label} uses operator set {entry.version} of `{entry.domain}`")
+    holders: list[GraphProto | FunctionProto] = [proto.graph, *proto.functions]
+    for holder in holders:
+        _shorten_domains(holder)
     # The container format only gains fields that are cleared here; a newer number is no obstacle.
     proto.ir_version = min(proto.ir_version, onnx.IR_VERSION)
+
+
+def _shorten_domains(holder: GraphProto | FunctionProto) -> None:
+    """Call the domain of ONNX itself by its usual name, ""."""
+    for node in holder.node:
+        node.domain = "" if node.domain == "ai.onnx" else node.domain
+        for inner in inner_graphs(node):
+            _shorten_domains(inner)
 
 
 def _has_text(message: Message) -> bool:

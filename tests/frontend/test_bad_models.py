@@ -85,6 +85,21 @@ def test_types() -> None:
     assert refusal(wrong) == "output `y` is declared int64, but is float32"
 
 
+def test_versions_that_are_none() -> None:
+    proto = product("N", 3)
+    proto.opset_import.add(domain="own", version=2**40)
+    assert refusal(proto) == "the model uses operator set 1099511627776 of `own`"
+    proto = product("N", 3)
+    proto.ir_version = -1
+    assert "is not an ONNX model" in refusal(proto)
+
+
+def test_an_output_of_an_unknown_type_is_not_judged() -> None:
+    proto = product("N", 3)
+    proto.graph.output[0].type.tensor_type.elem_type = -7
+    assert import_model(proto).ops
+
+
 def test_names_with_control_characters() -> None:
     """They would break messages and reports into lines."""
     proto = product("N", 3)
