@@ -154,6 +154,10 @@ class _Expansion:
         model.CopyFrom(self._model)
         del model.graph.node[:]
         model.graph.node.extend(self._nodes)
+        for name in (name for node in self._nodes for name in node.output if name):
+            value = self._lockstep.value(name)
+            if value is not None:
+                self._constants[name] = known_array(value)
         whole = {n.name: self._whole[n.name] for n in self._nodes if n.name in self._whole}
         return Expanded(model, self._constants, whole)
 

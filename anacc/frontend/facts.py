@@ -17,6 +17,7 @@ from onnx import ModelProto, NodeProto
 
 from anacc.frontend.external import Array
 from anacc.frontend.inference import Inference, Known, known_array, known_input
+from anacc.frontend.ordering import reads
 from anacc.ir import BATCH, TensorType
 from anacc.ir.module import Dim
 
@@ -113,16 +114,36 @@ class Lockstep:
         Raises:
             DoesNotFit, ModelError: as `infer`.
         """
+        if self._visit_constant(node):
+            return
         for size, inference in zip(self.sizes or (0,), self._inferences, strict=True):
             seen: Mapping[str, Known] = inference.known
             if self._fixed is not None and self.sizes:
                 seen = _without_baked_batch(node, seen, self._fixed, size)
             inference.visit(node, seen)
 
+    def _visit_constant(self, node: NodeProto) -> bool:
+        """Compute a node once if it reads only what is known alike; whether it gave values."""
+        first, *others = self._inferences
+        for name in reads(node):
+            item = first.known[name]
+            if item.value is None or any(other.known[name] is not item for other in others):
+                return False
+        first.visit(node)
+        results = [name for name in node.output if name]
+        if any(first.known[name].value is None for name in results):
+            for name in results:
+                del first.known[name]
+            return False
+        for other in others:
+            other.known.update((name, first.known[name]) for name in results)
+        return True
+
     def add(self, name: str, value: Array) -> None:
         """Make an array a constant."""
+        item = known_array(value)
         for inference in self._inferences:
-            inference.known[name] = known_array(value)
+            inference.known[name] = item
 
     def value(self, name: str) -> Array | None:
         """The value of a tensor that is the same at all sizes."""

@@ -10,13 +10,15 @@ import numpy as np
 import onnx
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
-from anacc.errors import FeedError
+from anacc.errors import CompileError, FeedError
 from anacc.frontend.evaluation import Session
 from anacc.frontend.external import Array
 from anacc.frontend.ordering import reads
 from anacc.ir import TensorType
 
 _CACHED_SESSIONS = 2
+_LARGEST_SEGMENT = 2**31 - 2**20
+"""Bytes of the constants of a segment: protocol buffers hold 2 GiB, and the nodes need some."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ class SourceModel:
 
         Raises:
             ValueError: if a node does not exist, or reads a tensor that nothing gives.
+            CompileError: if the constants are larger than a serialised model can be.
         """
         wanted = self._closed(nodes, inputs)
         chosen = [node for node in self.model.graph.node if node.name in wanted]
@@ -97,6 +100,12 @@ class SourceModel:
         needed = list(dict.fromkeys(name for node in chosen for name in reads(node)))
         if not given.issuperset(outputs):
             raise ValueError(f"no node of the segment gives {set(outputs) - given}")
+        size = sum(self.constants[name].nbytes for name in needed if name not in given)
+        if size > _LARGEST_SEGMENT:
+            raise CompileError(
+                f"the host segment of node `{nodes[0]}`, of {len(nodes)} nodes, reads "
+                f"{size / 2**30:.1f} GiB of constants, and a segment holds at most 2 GiB"
+            )
         graph = helper.make_graph(
             chosen,
             self.graph_name,
