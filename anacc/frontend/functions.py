@@ -19,6 +19,9 @@ from anacc.frontend.ordering import inner_graphs
 MOST_NODES = 100_000
 """Nodes that functions expand to: a few that call each other twice would otherwise fill memory."""
 
+_CHANGED = {"GroupNormalization": 21, "RoiAlign": 16}
+"""Operators that changed in some operator set what they compute, but not how they are written."""
+
 _Key = tuple[str, str, str]
 
 
@@ -108,7 +111,7 @@ def _adapt(function: FunctionProto, versions: dict[str, int]) -> bool:
         if versions.get(entry.domain, entry.version) != entry.version
     }
     same = all(
-        _since(op, domain, others[domain]) == _since(op, domain, versions[domain])
+        _means_the_same(op, domain, others[domain], versions[domain])
         for domain, op in _operators(function)
         if domain in others
     )
@@ -118,20 +121,42 @@ def _adapt(function: FunctionProto, versions: dict[str, int]) -> bool:
     return same
 
 
+def _means_the_same(operator: str, domain: str, before: int, after: int) -> bool:
+    """Whether what is written for one operator set holds in another one.
+
+    It does where the operator did not change, and in a newer set where it only gained: types,
+    further inputs, or attributes whose default is the old behaviour.
+    """
+    try:
+        old = onnx.defs.get_schema(operator, before, domain)
+        new = onnx.defs.get_schema(operator, after, domain)
+    except onnx.defs.SchemaError:
+        return True  # It is a function, or nothing that ONNX knows.
+    if old.since_version == new.since_version:
+        return True
+    if new.deprecated or before < _CHANGED.get(operator, 0) <= after:
+        return False
+    kept = all(
+        name in new.attributes
+        and attribute.default_value == new.attributes[name].default_value
+        and attribute.type == new.attributes[name].type
+        for name, attribute in old.attributes.items()
+    )
+    return (
+        before < after
+        and kept
+        and [each.name for each in old.outputs] == [each.name for each in new.outputs]
+        and [each.name for each in old.inputs]
+        == [each.name for each in new.inputs[: len(old.inputs)]]
+    )
+
+
 def _operators(holder: GraphProto | FunctionProto) -> set[tuple[str, str]]:
     found = {(node.domain, node.op_type) for node in holder.node}
     for node in holder.node:
         for graph in inner_graphs(node):
             found |= _operators(graph)
     return found
-
-
-def _since(operator: str, domain: str, version: int) -> int | None:
-    """The version since which an operator is as it is in an operator set."""
-    try:
-        return int(onnx.defs.get_schema(operator, version, domain).since_version)
-    except onnx.defs.SchemaError:
-        return None
 
 
 def _check_expanded(graph: GraphProto, functions: dict[_Key, FunctionProto]) -> None:

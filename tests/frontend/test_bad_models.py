@@ -138,6 +138,8 @@ def test_functions_of_other_operator_sets() -> None:
     other = '<domain: "own", opset_import: ["" : {}]> f (a) => (b) {{ {} }}'
     same = with_functions(other.format(14, "b = Relu (a)"))
     check(same, "relu")
+    wider = with_functions(other.format(11, "c = Mul (a, a)  b = Flatten (c)"))
+    check(wider, "multiply", "reshape")
     assert "has a function that cannot be expanded" in refusal(
         with_functions(other.format(9, "b = Upsample <scales=[1.0,1.0]> (a)"))
     )
