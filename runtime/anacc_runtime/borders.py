@@ -21,6 +21,9 @@ from anacc.program.names import shown
 from anacc_runtime import arithmetic
 from anacc_runtime.registers import Array
 
+_FLOATS = ("float16", "float32", "float64")
+"""Types that are converted where a border and its port have different ones."""
+
 PART = 1 << 16
 """Elements that are converted at a time."""
 
@@ -100,7 +103,8 @@ def typed(tensor: Array, described: Border | Port) -> Array:
 
     Inputs and outputs of the model alone cross such borders.
     """
-    if tensor.dtype == np.dtype(described.dtype):
+    dtype = getattr(tensor, "dtype", None)
+    if described.dtype not in _FLOATS or dtype not in _FLOATS or dtype == described.dtype:
         return tensor
     with np.errstate(over="ignore"):  # a binary16 tensor may overflow
         return tensor.astype(described.dtype)

@@ -69,6 +69,18 @@ def test_a_type_without_products_stays() -> None:
     assert source.types["e"].dtype == "float64" and not source.notes
 
 
+def test_products_that_fold_do_not_count() -> None:
+    """Exporters compute tables of positions in float64."""
+    proto = model(
+        "g (float[N,3] x, double[N,3,3] d) => (float[N,4] y, double[N,3,3] e) { y = MatMul (x, w)"
+        "  t = MatMul (a, a)  s = Add (d, t)  e = Exp (s) }",
+        w=floats(3, 4),
+        a=floats(3, 3).astype(np.float64),
+    )
+    source = import_model(proto, shapes=None).source
+    assert source.types["e"].dtype == "float64" and not source.notes
+
+
 def test_types_in_attributes_and_inner_graphs() -> None:
     branch = "(float16[N,4] u) { u = MatMul (h, w) }"
     proto = model(
