@@ -97,11 +97,12 @@ def external_file(tensor: TensorProto, folder: Path | None) -> Path:
     root = folder.resolve()
     try:
         path = (root / location).resolve()
+        exists = path.is_file()
     except (OSError, ValueError, RuntimeError) as error:
-        raise ModelError(f"tensor `{name}` names no usable file: `{location!r}`") from error
+        raise ModelError(f"tensor `{name}` names no usable file: {location[:80]!r}") from error
     if not location or Path(location).is_absolute() or not path.is_relative_to(root):
         raise ModelError(f"tensor `{name}` is in `{location}`, outside the folder of the model")
-    if not path.is_file():
+    if not exists:
         raise ModelError(f"tensor `{name}` is in the file `{location}`, which does not exist")
     return path
 

@@ -79,8 +79,11 @@ def read(model: str | Path | ModelProto) -> Original:
     holders: list[GraphProto | FunctionProto] = [proto.graph, *proto.functions]
     tensors = [tensor for holder in holders for tensor in _external(holder)]
     for file in sorted({external_file(tensor, folder) for tensor in tensors}):
-        with file.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
+        try:
+            with file.open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
+        except OSError as error:
+            raise ModelError(f"`{file.name}` cannot be read: {error.strerror}") from error
     for holder in holders:
         embed(holder, folder)
     constants = _take_constants(proto, folder)
