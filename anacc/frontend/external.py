@@ -64,8 +64,8 @@ def dense_array_of(sparse: SparseTensorProto, folder: Path | None) -> Array:
             f"the sparse tensor `{name}` of shape {shape} takes {size / 2**30:,.0f} GiB with its "
             f"zeros, and {MAX_DENSE_BYTES // 2**30} GiB are the limit"
         )
-    dense: Array = np.zeros(shape, values.dtype)
     try:
+        dense: Array = np.zeros(shape, values.dtype)
         if indices.ndim == 2:
             if indices.shape[1] != len(shape) or (indices < 0).any():
                 raise ValueError("they are no places")
@@ -127,10 +127,13 @@ def _mapped(tensor: TensorProto, name: str, folder: Path | None) -> Array:
     length = count * dtype.itemsize
     if offset < 0 or stated not in (-1, length) or offset + length > path.stat().st_size:
         raise ModelError(f"tensor `{name}` does not fit its place in `{path.name}`")
-    if length == 0:
-        return np.zeros(tuple(tensor.dims), dtype)
-    flat = np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=(count,))
-    return np.asarray(flat).reshape(tuple(tensor.dims))
+    try:
+        if length == 0:
+            return np.zeros(tuple(tensor.dims), dtype)
+        flat = np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=(count,))
+        return np.asarray(flat).reshape(tuple(tensor.dims))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"tensor `{name}` is damaged: no array has its shape") from error
 
 
 def embed(holder: onnx.GraphProto | onnx.FunctionProto, folder: Path | None) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import DecodeError, EncodeError, Message
 from onnx import FunctionProto, GraphProto, ModelProto, TensorProto, checker, helper
 
 from anacc.errors import ModelError
@@ -31,6 +31,8 @@ NEWEST_OPSET = 27
 """The newest operator set that ONNX Runtime 1.32 runs."""
 _MAX_BYTES = 2**31 - 1
 """Protocol buffers hold no more."""
+_MAX_DEPTH = 33
+"""Graphs in graphs: files hold 100 messages in each other, and each graph takes three."""
 _STRIP = ("value_info", "quantization_annotation", "metadata_props", "doc_string")
 
 
@@ -62,8 +64,15 @@ def read(model: str | Path | ModelProto) -> Original:
     if isinstance(model, ModelProto):
         proto, folder = ModelProto(), None
         proto.CopyFrom(model)
-        digest = hashlib.sha256(model.SerializeToString(deterministic=True))
         label = "the model"
+        _check_depth(proto)
+        try:
+            digest = hashlib.sha256(model.SerializeToString(deterministic=True))
+        except (EncodeError, ValueError) as error:
+            raise ModelError(
+                "the model is larger than 2 GiB, the limit of ONNX models",
+                "save it with its weights as external data, and give its path",
+            ) from error
     else:
         path = Path(model)
         data = _bytes_of(path)
@@ -100,6 +109,17 @@ def read(model: str | Path | ModelProto) -> Original:
     _check(proto, constants, label)
     name_nodes(proto.graph)
     return Original(proto, constants, digest.hexdigest())
+
+
+def _check_depth(proto: ModelProto) -> None:
+    """Refuse what is nested more deeply than a file can be; what follows here is recursive."""
+    pending: list[tuple[GraphProto | FunctionProto, int]] = [(proto.graph, 1)]
+    pending += [(function, 1) for function in proto.functions]
+    while pending:
+        holder, depth = pending.pop()
+        if depth > _MAX_DEPTH:
+            raise ModelError(f"the graphs of the model are nested more than {_MAX_DEPTH} deep")
+        pending += [(inner, depth + 1) for node in holder.node for inner in inner_graphs(node)]
 
 
 def _bytes_of(path: Path) -> bytes:

@@ -212,6 +212,16 @@ def test_the_deepest_nesting_that_files_can_have(condition: str) -> None:
     check(nested(31, condition), *(["relu", *["identity"] * 31] if condition == "c" else ["host"]))
 
 
+@pytest.mark.parametrize("depth", [40, 400])
+def test_nesting_that_no_file_can_have(depth: int) -> None:
+    proto = product("N", 3)
+    graph = proto.graph
+    for _ in range(depth):
+        node = graph.node.add(op_type="If", input=["c"], output=["u"])
+        graph = node.attribute.add(name="then_branch", type=5).g
+    assert refusal(proto) == "the graphs of the model are nested more than 33 deep"
+
+
 def test_zero_sized_dimensions() -> None:
     proto = model(
         "g (float[N,3] x, float[0,5] z) => (float[N,4] y, float[0,5] e) "

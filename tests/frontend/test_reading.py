@@ -10,6 +10,7 @@ from onnx import ModelProto, TensorProto, helper, parser
 
 from anacc.errors import ModelError
 from anacc.frontend import import_model
+from anacc.frontend.external import array_of
 from anacc.frontend.reading import NEWEST_OPSET, read
 from tests.frontend.check import check, floats, model
 
@@ -235,6 +236,15 @@ def test_external_data_that_is_refused(
     (folder / "link.bin").symlink_to(tmp_path / "w.bin")
     with pytest.raises(ModelError, match=reason):
         import_model(external_model(folder, location, **entries))
+
+
+@pytest.mark.parametrize("dims", [[0, 2**62, 2**62], [1] * 70])
+def test_shapes_that_no_array_has(tmp_path: Path, dims: list[int]) -> None:
+    (tmp_path / "w.bin").write_bytes(bytes(4))
+    tensor = TensorProto(name="w", dims=dims, data_type=1, data_location=TensorProto.EXTERNAL)
+    tensor.external_data.add(key="location", value="w.bin")
+    with pytest.raises(ModelError, match="tensor `w` is damaged"):
+        array_of(tensor, tmp_path)
 
 
 def test_absolute_places_are_refused(tmp_path: Path) -> None:
