@@ -22,12 +22,17 @@ from dataclasses import dataclass, field
 import numpy as np
 from onnx import GraphProto, ModelProto, NodeProto, helper
 
-from anacc.errors import ModelError
+from anacc.frontend.bodies import (
+    attribute_graph,
+    attribute_int,
+    attribute_ints,
+    check_signature,
+    hands_on,
+    invariants,
+)
 from anacc.frontend.external import Array, array_of
 from anacc.frontend.facts import Input, Lockstep, Obstacle
-from anacc.frontend.inference import RANDOM, Known, known_array
-from anacc.frontend.ordering import inner_graphs, reads
-from anacc.frontend.products import MATRIX_OPERATORS
+from anacc.frontend.inference import Known, known_array
 from anacc.frontend.subgraphs import Names, copied
 
 MOST_COPIES = 8
@@ -201,8 +206,8 @@ class _Expansion:
         if condition is None or condition.size != 1:
             raise _Whole(Obstacle.CONDITION)
         wanted = "then_branch" if condition.item() else "else_branch"
-        branch = _attribute_graph(node, wanted)
-        _check_signature(node, [branch], 0, 0)
+        branch = attribute_graph(node, wanted)
+        check_signature(node, [branch], 0, 0)
         self._made_more(len(branch.node) + len(node.output))
         seen = self._initializers(branch)
         nodes = [copied(inner, seen, self._names) for inner in branch.node]
@@ -215,16 +220,16 @@ class _Expansion:
         self._do(nodes)
 
     def _loop(self, node: NodeProto) -> _Loop:
-        body = _attribute_graph(node, "body")
+        body = attribute_graph(node, "body")
         mark = len(self._nodes), len(self._agenda)
-        once, matrices = self._invariants(body)
+        once, matrices = invariants(body, self._constants)
         if node.op_type == "Loop":
-            _check_signature(node, [body], 1, max(len(node.input) - 2, 0))
+            check_signature(node, [body], 1, max(len(node.input) - 2, 0))
             trips = self._trips(node)
             carried, step = list(node.input[2:]), self._loop_step(body)
         else:
             carried, trips, step = self._sequences(node, body)
-        fixed = node.op_type == "Scan" or _hands_on(body)
+        fixed = node.op_type == "Scan" or hands_on(body)
         if fixed and trips * (len(body.node) - len(once)) > MOST_NODES:
             raise _Whole(Obstacle.SIZE)
         if fixed and matrices and trips > MOST_COPIES:
@@ -266,13 +271,13 @@ class _Expansion:
         self, node: NodeProto, body: GraphProto
     ) -> tuple[list[str], int, Callable[[int, list[str]], dict[str, str]]]:
         """The initial states of a Scan, its length, and the inputs of each iteration."""
-        count = _attribute_int(node, "num_scan_inputs", 0)
+        count = attribute_int(node, "num_scan_inputs", 0)
         states = len(node.input) - count
         if self._version < 9 or states < 0 or count < 1:
             raise _Whole(Obstacle.LENGTH)
-        _check_signature(node, [body], 0, states)
-        axes = _attribute_ints(node, "scan_input_axes") or [0] * count
-        backwards = _attribute_ints(node, "scan_input_directions") or [0] * count
+        check_signature(node, [body], 0, states)
+        axes = attribute_ints(node, "scan_input_axes") or [0] * count
+        backwards = attribute_ints(node, "scan_input_directions") or [0] * count
         lengths = set()
         for name, axis in zip(node.input[states:], axes, strict=False):
             shape = self._lockstep.shape(name)
@@ -297,28 +302,6 @@ class _Expansion:
             return {entry.name: name for entry, name in zip(body.input, names, strict=False)}
 
         return list(node.input[:states]), trips, step
-
-    def _invariants(self, body: GraphProto) -> tuple[set[int], bool]:
-        """Nodes of a body that do not depend on the iteration; whether a product has constants.
-
-        Nodes with inner graphs, and random ones, count as depending on it.
-        """
-        varying = {entry.name for entry in body.input}
-        constant = {tensor.name for tensor in body.initializer}
-        once: set[int] = set()
-        multiplies = False
-        known = self._constants
-        for index, node in enumerate(body.node):
-            names = reads(node)
-            inner = inner_graphs(node)
-            if inner or node.op_type in RANDOM or not varying.isdisjoint(names):
-                varying.update(node.output)
-            else:
-                once.add(index)
-                if all(name in constant or name in known for name in names):
-                    constant.update(node.output)
-            multiplies = multiplies or _multiplies(node, constant | known.keys())
-        return once, multiplies
 
     def _next(self, loop: _Loop, index: int) -> None:
         """Copy the body for an iteration, or end the loop."""
@@ -378,8 +361,8 @@ class _Expansion:
         self, node: NodeProto, place: int, names: list[str], result: str
     ) -> list[NodeProto]:
         """The results of all iterations along a new axis."""
-        axes = _attribute_ints(node, "scan_output_axes")
-        backwards = _attribute_ints(node, "scan_output_directions")
+        axes = attribute_ints(node, "scan_output_axes")
+        backwards = attribute_ints(node, "scan_output_directions")
         axis = axes[place] if place < len(axes) else 0
         if place < len(backwards) and backwards[place]:
             names = names[::-1]
@@ -396,63 +379,3 @@ class _Expansion:
             parts.append(part)
         label = self._names.node(f"Concat:{result}")
         return [*nodes, helper.make_node("Concat", parts, [result], name=label, axis=axis)]
-
-
-def _check_signature(node: NodeProto, graphs: list[GraphProto], lead: int, states: int) -> None:
-    """Refuse inner graphs that do not take what the node gives them, or give what it gives.
-
-    Args:
-        node: the branch or loop.
-        graphs: its inner graphs.
-        lead: results that the node itself reads.
-        states: inputs that the first results after them become in the next iteration.
-
-    Raises:
-        ModelError: naming the node.
-    """
-    inputs = {"If": 0, "Loop": 2 + states}.get(node.op_type, len(node.input))
-    for graph in graphs:
-        results = len(graph.output) - lead
-        if len(graph.input) != inputs or results < max(len(node.output), states):
-            raise ModelError(
-                f"node `{node.name}` ({node.op_type}) does not fit its inner graph "
-                f"`{graph.name}`, which has {len(graph.input)} inputs and {len(graph.output)} "
-                "outputs"
-            )
-
-
-def _hands_on(body: GraphProto) -> bool:
-    """Whether the condition that a body of a Loop gives is the one that it got, or constant."""
-    name = body.output[0].name
-    sources = {node.output[0]: node for node in body.node if node.output}
-    while name in sources and sources[name].op_type == "Identity" and sources[name].input:
-        name = sources[name].input[0]
-    if name in sources:
-        return sources[name].op_type == "Constant"
-    return len(body.input) > 1 and name == body.input[1].name
-
-
-def _multiplies(node: NodeProto, constant: set[str]) -> bool:
-    """Whether a node, or one in its inner graphs, is a product with a constant."""
-    if node.op_type in MATRIX_OPERATORS and any(name in constant for name in node.input[:2]):
-        return True
-    for graph in inner_graphs(node):
-        known = constant | {tensor.name for tensor in graph.initializer}
-        for inner in graph.node:
-            if all(name in known for name in reads(inner)):
-                known.update(inner.output)
-            if _multiplies(inner, known):
-                return True
-    return False
-
-
-def _attribute_graph(node: NodeProto, name: str) -> GraphProto:
-    return next((a.g for a in node.attribute if a.name == name), GraphProto())
-
-
-def _attribute_int(node: NodeProto, name: str, default: int) -> int:
-    return next((int(a.i) for a in node.attribute if a.name == name), default)
-
-
-def _attribute_ints(node: NodeProto, name: str) -> list[int]:
-    return next((list(a.ints) for a in node.attribute if a.name == name), [])
