@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, get_args
@@ -90,6 +91,23 @@ def pipeline(
     )
 
 
+@contextmanager
+def _bounded_by_memory() -> Iterator[None]:
+    """Say in one sentence that there is too little memory.
+
+    Raises:
+        CompileError: there is.
+    """
+    try:
+        yield
+    except MemoryError:
+        raise CompileError(
+            "the model and its calibration data need more memory than there is",
+            "give fewer samples as calibration data",
+        ) from None
+
+
+@_bounded_by_memory()
 def compile_image(
     model: str | Path | onnx.ModelProto,
     *,
@@ -167,6 +185,8 @@ def compile_image(
         if warn is not None:
             warn(message)
 
+    for note in source.notes:
+        add_warning(note)
     if synthetic:
         samples = module.batch or SYNTHETIC_SAMPLES
         feeds = [synthetic_feed(inputs, samples, seed)]

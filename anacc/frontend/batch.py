@@ -12,11 +12,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from onnx import GraphProto, NodeProto
+from onnx import GraphProto, NodeProto, TensorProto
 
 from anacc.errors import CompileError, FeedError, ModelError, UsageError
 from anacc.frontend.external import Array
 from anacc.frontend.facts import Input
+from anacc.frontend.ordering import inner_graphs
 from anacc.ir import BATCH, TensorType
 
 _RECURRENT = {"GRU", "LSTM", "RNN"}
@@ -56,12 +57,18 @@ def inputs_of(graph: GraphProto, sample: Mapping[str, Array]) -> list[Input]:
     """The inputs of a graph; an axis without name and size is called `input:axis`.
 
     Raises:
-        ModelError: if an input has no rank, and the sample does not show it.
+        ModelError: if an input has no element type, a negative dimension, or no rank, and the
+            sample does not show it.
     """
     inputs = []
     for entry in graph.input:
         tensor = entry.type.tensor_type
+        if tensor.elem_type not in TensorProto.DataType.values()[1:]:
+            raise ModelError(f"input `{entry.name}` has no element type")
         if tensor.HasField("shape"):
+            # -1 is how some exporters write an open dimension.
+            if any(dim.dim_value < -1 for dim in tensor.shape.dim):
+                raise ModelError(f"input `{entry.name}` has a negative dimension")
             shape = tuple(
                 dim.dim_value
                 if dim.HasField("dim_value") and dim.dim_value > 0
@@ -77,6 +84,17 @@ def inputs_of(graph: GraphProto, sample: Mapping[str, Array]) -> list[Input]:
             )
         inputs.append(Input(entry.name, tensor.elem_type, shape))
     return inputs
+
+
+def zeros_in(graph: GraphProto) -> dict[str, int]:
+    """The symbols (see `inputs_of`) of dimensions that are declared as zero: their size unless the
+    user gives one, for some exporters write an open dimension so."""
+    return {
+        f"{entry.name}:{axis}": 0
+        for entry in graph.input
+        for axis, dim in enumerate(entry.type.tensor_type.shape.dim)
+        if dim.HasField("dim_value") and dim.dim_value == 0
+    }
 
 
 def sizes_in(inputs: list[Input], sample: Mapping[str, Array]) -> dict[str, int]:
@@ -178,8 +196,11 @@ def judge(node: NodeProto, types: Mapping[str, TensorType]) -> None:
 
 
 def is_recurrent(graph: GraphProto) -> bool:
-    """Whether a graph has recurrent nodes."""
-    return any(node.op_type in _RECURRENT for node in graph.node)
+    """Whether a graph, or one in it, has recurrent nodes."""
+    return any(
+        node.op_type in _RECURRENT or any(map(is_recurrent, inner_graphs(node)))
+        for node in graph.node
+    )
 
 
 def _symbols(inputs: list[Input]) -> list[str]:

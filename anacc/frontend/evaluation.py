@@ -16,7 +16,7 @@ import onnxruntime as ort
 from onnx import ModelProto, NodeProto, TensorProto, TypeProto, helper, numpy_helper
 
 from anacc.errors import ModelError
-from anacc.frontend.external import Array
+from anacc.frontend.external import Array, array_of
 
 _INLINE_BYTES = 1024
 _NATIVE = {np.dtype(name) for name in ("f2", "f4", "f8", "?", "i1", "i2", "i4", "i8")}
@@ -142,6 +142,9 @@ def evaluate(
     Returns:
         one array for each output, None if ONNX Runtime cannot run the node.
     """
+    plain = _plain_value(node, arrays)
+    if plain is not None:
+        return [plain]
     feed = {name: array for name, array in arrays.items() if array.dtype in _NATIVE}
     inputs = [
         helper.make_tensor_value_info(
@@ -165,6 +168,28 @@ def evaluate(
         result.flags.writeable = False
         arrays_out.append(result)
     return arrays_out
+
+
+def _plain_value(node: NodeProto, arrays: Mapping[str, Array]) -> Array | None:
+    """The result of the commonest nodes, for which no session is worth its time."""
+    if node.domain != "" or len(node.output) != 1:
+        return None
+    if node.op_type == "Identity":
+        return arrays[node.input[0]]
+    if node.op_type != "Constant" or len(node.attribute) != 1:
+        return None
+    held = node.attribute[0]
+    match held.name:
+        case "value":
+            return array_of(held.t, None)
+        case "value_float" | "value_floats":
+            value = np.array(held.f if held.name == "value_float" else held.floats, np.float32)
+        case "value_int" | "value_ints":
+            value = np.array(held.i if held.name == "value_int" else held.ints, np.int64)
+        case _:
+            return None
+    value.flags.writeable = False
+    return value
 
 
 def size_of(kind: TypeProto) -> int | None:

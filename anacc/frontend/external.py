@@ -13,11 +13,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import SparseTensorProto, TensorProto, helper, numpy_helper
 
 from anacc.errors import ModelError
 
 Array = npt.NDArray[Any]
+
+MAX_DENSE_BYTES = 4 * 2**30
+"""Bytes of a sparse tensor once its zeros are written out."""
 
 
 def array_of(tensor: TensorProto, folder: Path | None) -> Array:
@@ -43,6 +46,41 @@ def array_of(tensor: TensorProto, folder: Path | None) -> Array:
     return array
 
 
+def dense_array_of(sparse: SparseTensorProto, folder: Path | None) -> Array:
+    """The content of a sparse tensor, with its zeros, read only.
+
+    Raises:
+        ModelError: as `array_of`, if indices and shape do not fit, or it is larger than
+            `MAX_DENSE_BYTES`.
+    """
+    name = sparse.values.name or "constant"
+    values, indices = array_of(sparse.values, folder), array_of(sparse.indices, folder)
+    shape = tuple(sparse.dims)
+    if any(dim < 0 for dim in shape):
+        raise ModelError(f"tensor `{name}` has a negative dimension")
+    size = math.prod(shape) * values.itemsize
+    if size > MAX_DENSE_BYTES:
+        raise ModelError(
+            f"the sparse tensor `{name}` of shape {shape} takes {size / 2**30:,.0f} GiB with its "
+            f"zeros, and {MAX_DENSE_BYTES // 2**30} GiB are the limit"
+        )
+    try:
+        dense: Array = np.zeros(shape, values.dtype)
+        if indices.ndim == 2:
+            if indices.shape[1] != len(shape) or (indices < 0).any():
+                raise ValueError("they are no places")
+            dense[tuple(indices.T)] = values
+        else:
+            if (indices < 0).any():
+                raise ValueError("they are no places")
+            dense.reshape(-1)[indices] = values
+    except (ValueError, IndexError, TypeError) as error:
+        reason = "its indices do not fit"
+        raise ModelError(f"the sparse tensor `{name}` is damaged: {reason}") from error
+    dense.flags.writeable = False
+    return dense
+
+
 def external_file(tensor: TensorProto, folder: Path | None) -> Path:
     """The file that holds the data of an external tensor.
 
@@ -59,11 +97,12 @@ def external_file(tensor: TensorProto, folder: Path | None) -> Path:
     root = folder.resolve()
     try:
         path = (root / location).resolve()
+        exists = path.is_file()
     except (OSError, ValueError, RuntimeError) as error:
-        raise ModelError(f"tensor `{name}` names no usable file: `{location!r}`") from error
+        raise ModelError(f"tensor `{name}` names no usable file: {location[:80]!r}") from error
     if not location or Path(location).is_absolute() or not path.is_relative_to(root):
         raise ModelError(f"tensor `{name}` is in `{location}`, outside the folder of the model")
-    if not path.is_file():
+    if not exists:
         raise ModelError(f"tensor `{name}` is in the file `{location}`, which does not exist")
     return path
 
@@ -88,16 +127,20 @@ def _mapped(tensor: TensorProto, name: str, folder: Path | None) -> Array:
     length = count * dtype.itemsize
     if offset < 0 or stated not in (-1, length) or offset + length > path.stat().st_size:
         raise ModelError(f"tensor `{name}` does not fit its place in `{path.name}`")
-    if length == 0:
-        return np.zeros(tuple(tensor.dims), dtype)
-    flat = np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=(count,))
-    return np.asarray(flat).reshape(tuple(tensor.dims))
+    try:
+        if length == 0:
+            return np.zeros(tuple(tensor.dims), dtype)
+        flat = np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=(count,))
+        return np.asarray(flat).reshape(tuple(tensor.dims))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"tensor `{name}` is damaged: no array has its shape") from error
 
 
 def embed(holder: onnx.GraphProto | onnx.FunctionProto, folder: Path | None) -> None:
     """Put the external tensors of attributes and inner graphs into the graph or function itself.
 
-    Those of the outermost graph's initialisers are not touched.
+    Sparse initialisers of inner graphs become dense.  The outermost graph's initialisers are not
+    touched.
 
     Raises:
         ModelError: as `array_of` does.
@@ -109,6 +152,11 @@ def embed(holder: onnx.GraphProto | onnx.FunctionProto, folder: Path | None) -> 
             for inner in (attribute.g, *attribute.graphs):
                 for tensor in inner.initializer:
                     _embed_tensor(tensor, folder)
+                for sparse in inner.sparse_initializer:
+                    dense = dense_array_of(sparse, folder)
+                    inner.initializer.append(numpy_helper.from_array(dense, sparse.values.name))
+                if inner.sparse_initializer:
+                    inner.ClearField("sparse_initializer")
                 embed(inner, folder)
 
 

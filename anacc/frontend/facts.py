@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum, auto
 
 import numpy as np
 from onnx import ModelProto, NodeProto
 
 from anacc.frontend.external import Array
-from anacc.frontend.inference import Known, infer, known_array, known_input
+from anacc.frontend.inference import Inference, Known, known_array, known_input
+from anacc.frontend.ordering import reads
 from anacc.ir import BATCH, TensorType
 from anacc.ir.module import Dim
 
@@ -36,6 +38,16 @@ class Input:
     shape: tuple[Dim, ...]
 
 
+class Obstacle(Enum):
+    """What keeps a branch or a loop from becoming the nodes of its inner graph."""
+
+    CONDITION = auto()
+    LENGTH = auto()
+    EMPTY = auto()
+    COPIES = auto()
+    SIZE = auto()
+
+
 @dataclass(frozen=True)
 class Facts:
     """What is known of the tensors of a model.
@@ -46,6 +58,7 @@ class Facts:
         samples: tensors that repeat one sample along the batch: the sample, batch axis of size 1.
         notes: why a tensor has no known shape, as a predicate of the tensor.
         batched: whether the model has a batch axis at all.
+        whole: why branches and loops remain, by the name of the node.
     """
 
     types: Mapping[str, TensorType]
@@ -53,6 +66,101 @@ class Facts:
     samples: Mapping[str, Array] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)
     batched: bool = False
+    whole: Mapping[str, Obstacle] = field(default_factory=dict)
+
+
+class Lockstep:
+    """Inference at several sizes of the batch, node after node.
+
+    Args:
+        model: nodes in topological order, without initialisers.
+        constants: as `fold_constants` gives them.
+        inputs: with `BATCH` where the batch is, and integers elsewhere.
+        fixed: the size of the batch if the model fixes it; targets of reshapes that name it are
+            then taken to mean the batch.
+        asks: whether ONNX Runtime is asked for types that ONNX does not infer.
+    """
+
+    def __init__(
+        self,
+        model: ModelProto,
+        constants: Mapping[str, Known],
+        inputs: list[Input],
+        fixed: int | None = None,
+        *,
+        asks: bool = True,
+    ) -> None:
+        batched = any(BATCH in entry.shape for entry in inputs)
+        # A batch of fixed size need not follow the pattern at any other size than its own; one
+        # more size shows where it is.
+        several = _FREE_SIZES if fixed is None else (fixed, fixed + 1)
+        self.sizes = several if batched else ()
+        self._fixed = fixed
+        self._inferences = [
+            Inference(
+                model,
+                constants,
+                _sized(inputs, size),
+                strict=batched,
+                most=_LARGE_VALUE if fixed is None and size > _SMALL else None,
+                asks=asks,
+            )
+            for size in self.sizes or (0,)
+        ]
+
+    def visit(self, node: NodeProto) -> None:
+        """Learn about the outputs of a node.
+
+        Raises:
+            DoesNotFit, ModelError: as `infer`.
+        """
+        if self._visit_constant(node):
+            return
+        for size, inference in zip(self.sizes or (0,), self._inferences, strict=True):
+            seen: Mapping[str, Known] = inference.known
+            if self._fixed is not None and self.sizes:
+                seen = _without_baked_batch(node, seen, self._fixed, size)
+            inference.visit(node, seen)
+
+    def _visit_constant(self, node: NodeProto) -> bool:
+        """Compute a node once if it reads only what is known alike; whether it gave values."""
+        first, *others = self._inferences
+        for name in reads(node):
+            item = first.known[name]
+            if item.value is None or any(other.known[name] is not item for other in others):
+                return False
+        first.visit(node)
+        results = [name for name in node.output if name]
+        if any(first.known[name].value is None for name in results):
+            for name in results:
+                del first.known[name]
+            return False
+        for other in others:
+            other.known.update((name, first.known[name]) for name in results)
+        return True
+
+    def add(self, name: str, value: Array) -> None:
+        """Make an array a constant."""
+        item = known_array(value)
+        for inference in self._inferences:
+            inference.known[name] = item
+
+    def value(self, name: str) -> Array | None:
+        """The value of a tensor that is the same at all sizes."""
+        found = [inference.known[name].value for inference in self._inferences]
+        first = found[0]
+        alike = all(
+            first is not None and array is not None and _same(first, array) for array in found
+        )
+        return first if alike else None
+
+    def shape(self, name: str) -> tuple[Dim, ...] | None:
+        """The shape of a tensor, None if it is unknown or mixes the batch with other axes."""
+        return _common_shape([i.known[name].shape for i in self._inferences], self.sizes)[0]
+
+    def facts(self) -> Facts:
+        """What holds at all sizes."""
+        return _combine([inference.known for inference in self._inferences], self.sizes)
 
 
 def gather_facts(
@@ -64,29 +172,15 @@ def gather_facts(
     """Infer what is known of every tensor.
 
     Args:
-        model: nodes in topological order, without initialisers.
-        constants: as `fold_constants` gives them.
-        inputs: with `BATCH` where the batch is, and integers elsewhere.
-        fixed: the size of the batch if the model fixes it; targets of reshapes that name it are
-            then taken to mean the batch.
+        model, constants, inputs, fixed: as `Lockstep`.
 
     Raises:
         DoesNotFit: if the model cannot run at another size of the batch.
     """
-    if not any(BATCH in entry.shape for entry in inputs):
-        return _combine([infer(model, constants, _sized(inputs, 0), strict=False)], ())
-    # A batch of fixed size need not follow the pattern at any other size than its own; one more
-    # size shows where it is.
-    sizes = _FREE_SIZES if fixed is None else (fixed, fixed + 1)
-
-    def at(size: int) -> dict[str, Known]:
-        def adapt(node: NodeProto, known: Mapping[str, Known]) -> Mapping[str, Known]:
-            return known if fixed is None else _without_baked_batch(node, known, fixed, size)
-
-        most = _LARGE_VALUE if fixed is None and size > _SMALL else None
-        return infer(model, constants, _sized(inputs, size), strict=True, adapt=adapt, most=most)
-
-    return _combine([at(size) for size in sizes], sizes)
+    lockstep = Lockstep(model, constants, inputs, fixed)
+    for node in model.graph.node:
+        lockstep.visit(node)
+    return lockstep.facts()
 
 
 def _sized(inputs: list[Input], size: int) -> dict[str, Known]:

@@ -6,11 +6,12 @@ Every node becomes the ops of its operator, or a `host` op with the reason.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from onnx import ModelProto, NodeProto, helper
+from onnx import GraphProto, ModelProto, NodeProto, helper
 
 import anacc.frontend.operators  # noqa: F401  (fills the table of importers)
 from anacc.errors import CompileError, ModelError
@@ -23,7 +24,9 @@ from anacc.frontend.batch import (
     is_recurrent,
     judge,
     sizes_in,
+    zeros_in,
 )
+from anacc.frontend.control_flow import expand
 from anacc.frontend.derived import Derived
 from anacc.frontend.external import Array
 from anacc.frontend.facts import Facts, Input, gather_facts
@@ -32,7 +35,9 @@ from anacc.frontend.node import Node, Scope, Unsupported
 from anacc.frontend.ordering import reads
 from anacc.frontend.reading import Original, read
 from anacc.frontend.registry import importer_of
-from anacc.frontend.source import Ports, SourceModel, clean_model, port_of
+from anacc.frontend.sizes import check_inputs, check_results
+from anacc.frontend.source import Port, Ports, SourceModel, clean_model, port_of
+from anacc.frontend.widening import widened
 from anacc.ir import BATCH, Level, Module, Op, TensorType, Value
 
 
@@ -59,11 +64,15 @@ def import_model(
         CompileError: if a dimension has no size.
     """
     original = read(model)
+    constants = fold_constants(original.model, original.constants)
+    wide = widened(original, constants)
+    if wide is not original:
+        original, constants = wide, fold_constants(wide.model, wide.constants)
     given = dict(sample or {})
     inputs = inputs_of(original.model.graph, given)
+    check_inputs(inputs)
     check_symbols(inputs, shapes or {})
-    sizes = sizes_in(inputs, given)
-    constants = fold_constants(original.model, original.constants)
+    sizes = {**zeros_in(original.model.graph), **sizes_in(inputs, given)}
     reasons: list[str] = []
     fixed: list[Module] = []
     ways = hypotheses(inputs, shapes or {}, sizes, is_recurrent(original.model.graph))
@@ -76,14 +85,21 @@ def import_model(
                 reasons.append(f"{taken} is not the batch, because {refusal}")
                 continue
             if way.batch is None:
-                return module
+                return _checked(module)
             fixed.append(module)
     except CompileError as error:
         _check_fit(original.model, constants, inputs)
         why = f": {reasons[0]}" if reasons else ""
         raise CompileError(error.message + why, error.hint) from None
     # A first axis of fixed size may be a batch or not: what suits the chip better decides.
-    return min(fixed, key=_host_nodes)
+    return _checked(min(fixed, key=_host_nodes))
+
+
+def _checked(module: Module) -> Module:
+    """The module, whose host ONNX Runtime takes."""
+    if any(op.kind == "host" for op in module.ops) and isinstance(module.source, SourceModel):
+        module.source.check_host()
+    return module
 
 
 def _check_fit(model: ModelProto, constants: Mapping[str, Known], inputs: list[Input]) -> None:
@@ -114,8 +130,12 @@ def _import(original: Original, constants: Mapping[str, Known], way: Hypothesis)
     Raises:
         NotBatch, DoesNotFit: if that way is wrong.
     """
-    facts = gather_facts(original.model, constants, way.inputs, way.batch)
-    nodes, outputs, facts = _cleaned(original, facts)
+    expanded = expand(original.model, constants, way.inputs, way.batch)
+    facts = gather_facts(expanded.model, expanded.constants, way.inputs, way.batch)
+    facts = replace(facts, whole=expanded.whole)
+    nodes, outputs, facts = _cleaned(expanded.model.graph, facts)
+    check_results(nodes, facts.types)
+    _check_outputs(original.model.graph, facts)
     for node in nodes:
         judge(node, facts.types)
     used = frozenset({name for node in nodes for name in reads(node)} | set(outputs.values()))
@@ -135,11 +155,12 @@ def _import(original: Original, constants: Mapping[str, Known], way: Hypothesis)
         constants={n: a for n, a in facts.values.items() if n in read_by_nodes},
         types=facts.types,
         ports=Ports(
-            tuple(port_of(entry.name, facts.types[entry.name]) for entry in way.inputs),
-            tuple(port_of(name, facts.types[name]) for name in outputs),
+            tuple(_port(entry.name, original, facts) for entry in way.inputs),
+            tuple(_port(name, original, facts) for name in outputs),
         ),
         stands_for=scope.stands_for,
         derived=Derived.of(ops, scope.stands_for, scope.constants),
+        notes=original.notes,
     )
     operands = {name for op in ops for name in op.operands}
     return Module(
@@ -155,13 +176,30 @@ def _import(original: Original, constants: Mapping[str, Known], way: Hypothesis)
     )
 
 
-def _cleaned(original: Original, facts: Facts) -> tuple[list[NodeProto], dict[str, str], Facts]:
+def _port(name: str, original: Original, facts: Facts) -> Port:
+    port = port_of(name, facts.types[name])
+    return replace(port, dtype=original.port_types.get(name, port.dtype))
+
+
+def _check_outputs(graph: GraphProto, facts: Facts) -> None:
+    """Refuse an output that is declared to be of another type than it is.
+
+    Raises:
+        ModelError: naming the output.
+    """
+    for entry in graph.output:
+        declared = known_input(entry.type.tensor_type.elem_type, ()).dtype
+        actual = facts.types[entry.name].dtype
+        if "unknown" not in (declared, actual) and declared != actual:
+            raise ModelError(f"output `{entry.name}` is declared {declared}, but is {actual}")
+
+
+def _cleaned(graph: GraphProto, facts: Facts) -> tuple[list[NodeProto], dict[str, str], Facts]:
     """The nodes that are left, the tensor behind each output, and the facts with both.
 
     Constants fold; a reshape states its target as a constant, -1 at the batch; an output that is
     an input or a constant gets an Identity node, so that every output is computed.
     """
-    graph = original.model.graph
     types, values = dict(facts.types), dict(facts.values)
     nodes = []
     for node in graph.node:
@@ -172,13 +210,15 @@ def _cleaned(original: Original, facts: Facts) -> tuple[list[NodeProto], dict[st
         _state_target(copy, types, values)
         nodes.append(copy)
     computed = {name for node in nodes for name in node.output}
+    labels = {node.name for node in nodes}
     outputs: dict[str, str] = {}
     for entry in graph.output:
         tensor = entry.name
         if tensor not in computed:
             tensor = _fresh(f"{tensor}.copy", types)
             types[tensor] = types[entry.name]
-            name = _fresh(f"Identity:{tensor}", {node.name: node for node in nodes})
+            name = _fresh(f"Identity:{tensor}", labels)
+            labels.add(name)
             nodes.append(helper.make_node("Identity", [entry.name], [tensor], name=name))
         outputs[entry.name] = tensor
     needed = set(outputs.values())
@@ -187,8 +227,7 @@ def _cleaned(original: Original, facts: Facts) -> tuple[list[NodeProto], dict[st
         if needed.intersection(name for name in node.output if name):
             needed.update(reads(node))
             live.append(node)
-    changed = Facts(types, values, facts.samples, facts.notes, facts.batched)
-    return live[::-1], outputs, changed
+    return live[::-1], outputs, replace(facts, types=types, values=values)
 
 
 def _state_target(node: NodeProto, types: dict[str, TensorType], values: dict[str, Array]) -> None:
@@ -204,7 +243,7 @@ def _state_target(node: NodeProto, types: dict[str, TensorType], values: dict[st
     node.input[1] = name
 
 
-def _fresh(wanted: str, taken: Mapping[str, object]) -> str:
+def _fresh(wanted: str, taken: Container[str]) -> str:
     name, count = wanted, 1
     while name in taken:
         count += 1
@@ -222,7 +261,8 @@ def _import_node(node: Node) -> None:
             domain = f"{node.proto.domain}." if node.proto.domain else ""
             reason = f"the chip has no operator {domain}{node.proto.op_type}"
         else:
-            _check_shapes(node)
+            if node.name not in node.facts.whole:
+                _check_shapes(node)
             for constraint in importer.requires:
                 if not constraint(node):
                     raise Unsupported((constraint.__doc__ or "").strip())

@@ -21,7 +21,7 @@ from anacc.frontend.external import Array
 from anacc.frontend.ordering import reads
 from anacc.frontend.rounding import correct_pool
 
-_RANDOM = {
+RANDOM = {
     "Bernoulli",
     "Multinomial",
     "RandomNormal",
@@ -54,7 +54,10 @@ class Known:
         kind = self.type.WhichOneof("value")
         if kind != "tensor_type" or not self.type.tensor_type.elem_type:
             return "unknown" if kind in (None, "tensor_type") else kind.removesuffix("_type")
-        return str(helper.tensor_dtype_to_np_dtype(self.type.tensor_type.elem_type).name)
+        try:
+            return str(helper.tensor_dtype_to_np_dtype(self.type.tensor_type.elem_type).name)
+        except KeyError:
+            return "unknown"
 
     @property
     def shape(self) -> tuple[int, ...] | None:
@@ -89,6 +92,61 @@ def fold_constants(model: ModelProto, constants: Mapping[str, Array]) -> dict[st
     return known
 
 
+class Inference:
+    """What is known of the tensors of a graph, node after node.
+
+    Args:
+        model: nodes in topological order, without initialisers.
+        constants: as `fold_constants` gives them.
+        inputs: the inputs of the graph by name, with full shapes.
+        strict: whether a node that does not fit its inputs is an error.
+        most: bytes above which the outputs of a node are not computed; None: only by growth.
+        asks: whether ONNX Runtime is asked for types that ONNX does not infer.
+    """
+
+    def __init__(
+        self,
+        model: ModelProto,
+        constants: Mapping[str, Known],
+        inputs: Mapping[str, Known],
+        *,
+        strict: bool,
+        most: int | None = None,
+        asks: bool = True,
+    ) -> None:
+        self.known: dict[str, Known] = {**constants, **inputs}
+        self._model, self._constants, self._inputs = model, constants, inputs
+        self._strict, self._most = strict, most
+        self._told: Mapping[str, TypeProto] | None = None if asks else {}
+
+    def visit(self, node: NodeProto, seen: Mapping[str, Known] | None = None) -> None:
+        """Learn about the outputs of a node.
+
+        Args:
+            node: all that it reads is known.
+            seen: what is known, if that is different for this node alone.
+
+        Raises:
+            DoesNotFit, ModelError: as `infer`.
+        """
+        known = self.known
+        if all(name in known for name in node.output if name):
+            return
+        seen = known if seen is None else seen
+        results = _step(self._model, node, seen, strict=self._strict, most=self._most)
+        for name in node.output:
+            if not name:
+                continue
+            item = results.get(name, Known(TypeProto()))
+            if item.type.WhichOneof("value") == "tensor_type" and item.shape is None:
+                item = Known(TypeProto()) if not _has_rank(item.type) else item
+            if item.type.WhichOneof("value") is None:
+                if self._told is None:
+                    self._told = _asked_types(self._model, self._constants, self._inputs)
+                item = Known(self._told.get(name, TypeProto()))
+            known[name] = item
+
+
 def infer(
     model: ModelProto,
     constants: Mapping[str, Known],
@@ -101,36 +159,18 @@ def infer(
     """What is known of every tensor of the graph.
 
     Args:
-        model: nodes in topological order, without initialisers.
-        constants: as `fold_constants` gives them.
-        inputs: the inputs of the graph by name, with full shapes.
-        strict: whether a node that does not fit its inputs is an error.
+        model, constants, inputs, strict, most: as `Inference`.
         adapt: changes what is known of the inputs of a node, for this node alone.
-        most: bytes above which the outputs of a node are not computed; None: only by growth.
 
     Raises:
         DoesNotFit: if `strict` and a node does not fit its inputs.
         ModelError: if a node has no such operator for the types of its inputs, or ONNX Runtime is
             asked for types and refuses the model.
     """
-    known = {**constants, **inputs}
-    told: dict[str, TypeProto] | None = None
+    inference = Inference(model, constants, inputs, strict=strict, most=most)
     for node in model.graph.node:
-        if all(name in known for name in node.output if name):
-            continue
-        seen = adapt(node, known) if adapt else known
-        results = _step(model, node, seen, strict=strict, most=most)
-        for name in node.output:
-            if not name:
-                continue
-            item = results.get(name, Known(TypeProto()))
-            if item.type.WhichOneof("value") == "tensor_type" and item.shape is None:
-                item = Known(TypeProto()) if not _has_rank(item.type) else item
-            if item.type.WhichOneof("value") is None:
-                told = _asked_types(model, constants, inputs) if told is None else told
-                item = Known(told.get(name, TypeProto()))
-            known[name] = item
-    return known
+        inference.visit(node, adapt(node, inference.known) if adapt else None)
+    return inference.known
 
 
 def misfit(
@@ -177,7 +217,7 @@ def _step(
     values = {name: known[name].value for name in names}
     arrays = {name: value for name, value in values.items() if value is not None}
     inner = any(a.HasField("g") or a.graphs for a in node.attribute)
-    if len(arrays) == len(names) and not inner and node.op_type not in _RANDOM:
+    if len(arrays) == len(names) and not inner and node.op_type not in RANDOM:
         sizes = [size_of(types.get(name, TypeProto())) for name in node.output if name]
         limit = _GROWTH * sum(array.nbytes for array in arrays.values()) + _ALLOWANCE
         limit = limit if most is None else min(limit, most)

@@ -12,10 +12,19 @@ from anacc.errors import ModelError
 def reads(node: NodeProto) -> list[str]:
     """The tensors that a node reads, those that its inner graphs take from outside included."""
     names = [name for name in node.input if name]
-    for attribute in node.attribute:
-        for inner in (attribute.g, *attribute.graphs):
-            names += _captured(inner)
+    for inner in inner_graphs(node):
+        names += _captured(inner)
     return list(dict.fromkeys(names))
+
+
+def inner_graphs(node: NodeProto) -> list[GraphProto]:
+    """The graphs in the attributes of a node: branches, bodies."""
+    found: list[GraphProto] = []
+    for attribute in node.attribute:
+        if attribute.HasField("g"):
+            found.append(attribute.g)
+        found += attribute.graphs
+    return found
 
 
 def _captured(graph: GraphProto) -> list[str]:
@@ -26,8 +35,13 @@ def _captured(graph: GraphProto) -> list[str]:
     return [name for name in names if name and name not in own]
 
 
-def sort_nodes(graph: GraphProto, constants: set[str]) -> None:
+def sort_nodes(graph: GraphProto, constants: set[str], *, inner: bool = False) -> None:
     """Put the nodes into topological order, keeping the given one where it is free.
+
+    Args:
+        graph: the graph; the graphs in it are sorted, too.
+        constants: names of its initialisers.
+        inner: whether it is one in another graph: what it does not define is then defined outside.
 
     Raises:
         ModelError: if a tensor has no source or two, or the nodes form a cycle.
@@ -47,13 +61,15 @@ def sort_nodes(graph: GraphProto, constants: set[str]) -> None:
         for name in reads(node):
             if name in given:
                 continue
+            if name not in source and inner:
+                continue
             if name not in source:
                 raise ModelError(
                     f"node `{node.name or node.op_type}` reads `{name}`, which nothing defines"
                 )
             followers[source[name]].append(index)
             waiting[index] += 1
-    for entry in graph.output:
+    for entry in () if inner else graph.output:
         if entry.name not in source and entry.name not in given:
             raise ModelError(f"output `{entry.name}` is defined by nothing")
     ready = [index for index, count in enumerate(waiting) if count == 0]
@@ -70,6 +86,9 @@ def sort_nodes(graph: GraphProto, constants: set[str]) -> None:
         raise ModelError(f"node `{stuck.name or stuck.op_type}` depends on itself")
     del graph.node[:]
     graph.node.extend(nodes[index] for index in order)
+    for node in graph.node:
+        for each in inner_graphs(node):
+            sort_nodes(each, {tensor.name for tensor in each.initializer}, inner=True)
 
 
 def name_nodes(graph: GraphProto) -> None:
@@ -77,13 +96,12 @@ def name_nodes(graph: GraphProto) -> None:
 
     A node without one is called `OpType:first_output`; a name that is taken gets `#2`, `#3`, ...
     """
-    taken: set[str] = set()
+    taken: dict[str, int] = {}
     for node in graph.node:
         first = next((name for name in node.output if name), "")
-        wanted = node.name or f"{node.op_type}:{first}"
-        name, count = wanted, 1
+        name = wanted = node.name or f"{node.op_type}:{first}"
         while name in taken:
-            count += 1
-            name = f"{wanted}#{count}"
-        taken.add(name)
+            taken[wanted] += 1
+            name = f"{wanted}#{taken[wanted]}"
+        taken[name] = 1
         node.name = name

@@ -11,6 +11,24 @@ from anacc.frontend.einsum import parse
 from anacc.frontend.node import Unsupported
 from anacc.frontend.source import SourceModel
 
+MATRIX_OPERATORS = frozenset(
+    {
+        "Conv",
+        "ConvInteger",
+        "ConvTranspose",
+        "Einsum",
+        "GRU",
+        "Gemm",
+        "LSTM",
+        "MatMul",
+        "MatMulInteger",
+        "QLinearConv",
+        "QLinearMatMul",
+        "RNN",
+    }
+)
+"""Operators that multiply by a matrix, which crossbars hold where it is constant."""
+
 
 def multiply_adds(source: SourceModel, nodes: Iterable[str]) -> int:
     """Multiply-adds of one sample in convolutions, products and recurrent cells.

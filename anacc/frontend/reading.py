@@ -7,20 +7,23 @@ apart as arrays.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import onnx
-from google.protobuf.message import DecodeError, Message
-from onnx import FunctionProto, GraphProto, ModelProto, TensorProto, checker, helper, inliner
+from google.protobuf.message import DecodeError, EncodeError, Message
+from onnx import FunctionProto, GraphProto, ModelProto, TensorProto, checker, helper
 
 from anacc.errors import ModelError
 from anacc.files import open_regular
-from anacc.frontend.external import Array, array_of, embed, external_file
-from anacc.frontend.ordering import name_nodes, sort_nodes
+from anacc.frontend.external import Array, array_of, dense_array_of, embed, external_file
+from anacc.frontend.functions import expand_functions
+from anacc.frontend.ordering import inner_graphs, name_nodes, sort_nodes
 
 OLDEST_OPSET = 7
 """Older operator sets broadcast by attributes; no ONNX Runtime that we know runs them."""
@@ -28,6 +31,8 @@ NEWEST_OPSET = 27
 """The newest operator set that ONNX Runtime 1.32 runs."""
 _MAX_BYTES = 2**31 - 1
 """Protocol buffers hold no more."""
+_MAX_DEPTH = 33
+"""Graphs in graphs: files hold 100 messages in each other, and each graph takes three."""
 _STRIP = ("value_info", "quantization_annotation", "metadata_props", "doc_string")
 
 
@@ -39,11 +44,15 @@ class Original:
         model: without initialisers, value infos and functions.
         constants: the initialisers by name.
         sha256: of the bytes of the file and of those that hold its external data.
+        port_types: element types of inputs and outputs that are float32 in the model only.
+        notes: what the user should know about how the model was read.
     """
 
     model: ModelProto
     constants: dict[str, Array]
     sha256: str
+    port_types: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def read(model: str | Path | ModelProto) -> Original:
@@ -55,8 +64,15 @@ def read(model: str | Path | ModelProto) -> Original:
     if isinstance(model, ModelProto):
         proto, folder = ModelProto(), None
         proto.CopyFrom(model)
-        digest = hashlib.sha256(model.SerializeToString(deterministic=True))
         label = "the model"
+        _check_depth(proto)
+        try:
+            digest = hashlib.sha256(model.SerializeToString(deterministic=True))
+        except (EncodeError, ValueError) as error:
+            raise ModelError(
+                "the model is larger than 2 GiB, the limit of ONNX models",
+                "save it with its weights as external data, and give its path",
+            ) from error
     else:
         path = Path(model)
         data = _bytes_of(path)
@@ -68,13 +84,15 @@ def read(model: str | Path | ModelProto) -> Original:
             raise ModelError(f"{label} is not an ONNX model, or is truncated") from error
         del data
     _check_version(proto, label)
-    if proto.graph.sparse_initializer:
-        raise ModelError(f"{label} has sparse initialisers, which are not supported")
+    proto.graph.name = proto.graph.name or "graph"
     holders: list[GraphProto | FunctionProto] = [proto.graph, *proto.functions]
     tensors = [tensor for holder in holders for tensor in _external(holder)]
     for file in sorted({external_file(tensor, folder) for tensor in tensors}):
-        with file.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
+        try:
+            with file.open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
+        except OSError as error:
+            raise ModelError(f"`{file.name}` cannot be read: {error.strerror}") from error
     for holder in holders:
         embed(holder, folder)
     constants = _take_constants(proto, folder)
@@ -84,11 +102,24 @@ def read(model: str | Path | ModelProto) -> Original:
     del proto
     if not all(isinstance(name, str) for name in constants) or not _has_text(slim):
         raise ModelError(f"{label} is damaged: it has a name that is not UTF-8")
-    proto = _inlined(slim, constants, label)
+    _check_names(slim, constants, label)
+    proto = _inlined(slim, constants)
+    _check_references(proto.graph, label)
     sort_nodes(proto.graph, set(constants))
     _check(proto, constants, label)
     name_nodes(proto.graph)
     return Original(proto, constants, digest.hexdigest())
+
+
+def _check_depth(proto: ModelProto) -> None:
+    """Refuse what is nested more deeply than a file can be; what follows here is recursive."""
+    pending: list[tuple[GraphProto | FunctionProto, int]] = [(proto.graph, 1)]
+    pending += [(function, 1) for function in proto.functions]
+    while pending:
+        holder, depth = pending.pop()
+        if depth > _MAX_DEPTH:
+            raise ModelError(f"the graphs of the model are nested more than {_MAX_DEPTH} deep")
+        pending += [(inner, depth + 1) for node in holder.node for inner in inner_graphs(node)]
 
 
 def _bytes_of(path: Path) -> bytes:
@@ -113,7 +144,7 @@ def _bytes_of(path: Path) -> bytes:
 
 
 def _check_version(proto: ModelProto, label: str) -> None:
-    if not proto.ir_version or not proto.HasField("graph"):
+    if proto.ir_version < 1 or not proto.HasField("graph"):
         raise ModelError(f"{label} is not an ONNX model, or is truncated")
     if not proto.graph.output:
         raise ModelError(f"{label} has no outputs")
@@ -126,10 +157,26 @@ def _check_version(proto: ModelProto, label: str) -> None:
         )
     del proto.opset_import[:]
     proto.opset_import.extend(helper.make_opsetid(*entry) for entry in sorted(versions.items()))
-    for node in proto.graph.node:
-        node.domain = "" if node.domain == "ai.onnx" else node.domain
+    for function in proto.functions:
+        for entry in function.opset_import:
+            entry.domain = "" if entry.domain == "ai.onnx" else entry.domain
+    imports = [*proto.opset_import, *(e for f in proto.functions for e in f.opset_import)]
+    for entry in imports:
+        if not 0 < entry.version < 2**31:
+            raise ModelError(f"{label} uses operator set {entry.version} of `{entry.domain}`")
+    holders: list[GraphProto | FunctionProto] = [proto.graph, *proto.functions]
+    for holder in holders:
+        _shorten_domains(holder)
     # The container format only gains fields that are cleared here; a newer number is no obstacle.
     proto.ir_version = min(proto.ir_version, onnx.IR_VERSION)
+
+
+def _shorten_domains(holder: GraphProto | FunctionProto) -> None:
+    """Call the domain of ONNX itself by its usual name, ""."""
+    for node in holder.node:
+        node.domain = "" if node.domain == "ai.onnx" else node.domain
+        for inner in inner_graphs(node):
+            _shorten_domains(inner)
 
 
 def _has_text(message: Message) -> bool:
@@ -148,6 +195,40 @@ def _has_text(message: Message) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def _check_references(graph: GraphProto, label: str) -> None:
+    """Refuse attributes that are to come from a function, where there is none."""
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.ref_attr_name:
+                raise ModelError(
+                    f"{label} is not valid ONNX: attribute `{attribute.name}` of node "
+                    f"`{node.name or node.op_type}` is one of a function, and is in none"
+                )
+        for inner in inner_graphs(node):
+            _check_references(inner, label)
+
+
+def _check_names(proto: ModelProto, constants: dict[str, Array], label: str) -> None:
+    """Refuse control characters in names: they would break messages and reports into lines."""
+    for name in (*constants, *_names(proto)):
+        if any(character < " " or character == "\x7f" for character in name):
+            raise ModelError(f"{label} is not valid ONNX: the name {name[:80]!r} is not printable")
+
+
+def _names(message: Message) -> Iterator[str]:
+    """All strings of a message but its documentation."""
+    for field, value in message.ListFields():
+        if field.type not in (field.TYPE_STRING, field.TYPE_MESSAGE):
+            continue
+        single = isinstance(value, (str, bytes, Message))
+        items: list[Any] = [value] if single else list(value)
+        if field.type == field.TYPE_STRING and field.name != "doc_string":
+            yield from items
+        elif field.type == field.TYPE_MESSAGE and field.name != "metadata_props":
+            for item in items:
+                yield from _names(item)
 
 
 def _external(holder: GraphProto | FunctionProto) -> list[TensorProto]:
@@ -169,27 +250,26 @@ def _take_constants(proto: ModelProto, folder: Path | None) -> dict[str, Array]:
         if tensor.name in constants:
             raise ModelError(f"initialiser `{tensor.name}` is defined twice")
         constants[tensor.name] = array_of(tensor, folder)
+    for sparse in proto.graph.sparse_initializer:
+        if sparse.values.name in constants:
+            raise ModelError(f"initialiser `{sparse.values.name}` is defined twice")
+        constants[sparse.values.name] = dense_array_of(sparse, folder)
     inputs = [entry for entry in proto.graph.input if entry.name not in constants]
-    del proto.graph.initializer[:], proto.graph.input[:]
+    del proto.graph.initializer[:], proto.graph.sparse_initializer[:], proto.graph.input[:]
     proto.graph.input.extend(inputs)
     for field in _STRIP:
         proto.graph.ClearField(field)
     return constants
 
 
-def _inlined(proto: ModelProto, constants: dict[str, Array], label: str) -> ModelProto:
+def _inlined(proto: ModelProto, constants: dict[str, Array]) -> ModelProto:
     """The model with its local functions expanded."""
     if not proto.functions:
         return proto
-    try:
-        with_inputs = _with_constants_as_inputs(proto, constants)
-        inlined = inliner.inline_local_functions(with_inputs)
-    except (RuntimeError, ValueError) as error:
-        raise ModelError(f"{label} has a function that cannot be expanded") from error
+    inlined = expand_functions(_with_constants_as_inputs(proto, constants))
     kept = [entry for entry in inlined.graph.input if entry.name not in constants]
-    del inlined.graph.input[:], inlined.functions[:]
+    del inlined.graph.input[:]
     inlined.graph.input.extend(kept)
-    inlined.graph.ClearField("value_info")
     return inlined
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
-from anacc.errors import FeedError
+from anacc.errors import CompileError, FeedError
 from anacc.frontend.derived import Derived
 from anacc.frontend.evaluation import Session
 from anacc.frontend.external import Array
@@ -18,6 +18,8 @@ from anacc.frontend.ordering import reads
 from anacc.ir import TensorType
 
 _CACHED_SESSIONS = 2
+_LARGEST_SEGMENT = 2**31 - 2**20
+"""Bytes of the constants of a segment: protocol buffers hold 2 GiB, and the nodes need some."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class SourceModel:
         stands_for: the ONNX tensor for each IR value that is none itself (`%t.expanded`); "" where
             no tensor has its numbers.
         derived: the ops by which such values can be computed.
+        notes: what the user should know about how the model was read.
     """
 
     graph_name: str
@@ -69,6 +72,7 @@ class SourceModel:
     ports: Ports
     stands_for: Mapping[str, str]
     derived: Derived = field(default_factory=Derived)
+    notes: tuple[str, ...] = ()
     _sessions: dict[tuple[str, ...], Session] = field(default_factory=dict, repr=False)
 
     def reads_of(self, node: str) -> list[str]:
@@ -96,6 +100,7 @@ class SourceModel:
 
         Raises:
             ValueError: if a node does not exist, or reads a tensor that nothing gives.
+            CompileError: if the constants are larger than a serialised model can be.
         """
         wanted = self._closed(nodes, inputs)
         chosen = [node for node in self.model.graph.node if node.name in wanted]
@@ -103,6 +108,12 @@ class SourceModel:
         needed = list(dict.fromkeys(name for node in chosen for name in reads(node)))
         if not given.issuperset(outputs):
             raise ValueError(f"no node of the segment gives {set(outputs) - given}")
+        size = sum(self.constants[name].nbytes for name in needed if name not in given)
+        if size > _LARGEST_SEGMENT:
+            raise CompileError(
+                f"the host segment of node `{nodes[0]}`, of {len(nodes)} nodes, reads "
+                f"{size / 2**30:.1f} GiB of constants, and a segment holds at most 2 GiB"
+            )
         graph = helper.make_graph(
             chosen,
             self.graph_name,
@@ -132,6 +143,7 @@ class SourceModel:
             KeyError: if a name is unknown.
         """
         self.check(feed)
+        feed = {name: self._typed(name, array) for name, array in feed.items()}
         derived = [name for name in names if self.derived.gives(name)]
         bases = self.derived.reads(derived)
         tensors = {
@@ -148,6 +160,14 @@ class SourceModel:
         found = {name: results[tensor] for name, tensor in tensors.items()}
         found.update(self.derived.compute(derived, found))
         return {name: found[name] for name in names if name in found}
+
+    def check_host(self) -> None:
+        """Whether ONNX Runtime, which runs what the chip cannot, takes the model.
+
+        Raises:
+            ModelError: it does not.
+        """
+        self._open(tuple(entry.name for entry in self.model.graph.output))
 
     def check(self, feed: Mapping[str, Array]) -> None:
         """Whether a feed fits the model.
@@ -204,6 +224,11 @@ class SourceModel:
                     raise ValueError(f"node `{name}` reads `{tensor}`, which is not an input")
                 pending.append(self._makers[tensor].name)
         return wanted
+
+    def _typed(self, name: str, array: Array) -> Array:
+        """An input in the type that the model computes in, where its port has another one."""
+        kind = self.types[name].dtype
+        return array.astype(np.float32) if kind == "float32" else array
 
     def _tensor(self, name: str) -> str:
         tensor = self.stands_for.get(name, name)

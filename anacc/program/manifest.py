@@ -27,7 +27,8 @@ class Border(_Strict):
 
     An INT8 channel holds clamp(rint(v / scale), -127, 127), a BINARY16 channel h(v / scale); back,
     v = element * scale in binary32.  A TENSOR channel holds the tensor itself and ignores
-    `permutation` and `scale`.
+    `permutation` and `scale`.  Where the border of a model input or output is of type float32 and
+    the port of float16 or float64, the tensor is converted, to nearest even.
     """
 
     name: str  # the ONNX tensor

@@ -21,6 +21,9 @@ from anacc.program.names import shown
 from anacc_runtime import arithmetic
 from anacc_runtime.registers import Array
 
+_FLOATS = ("float16", "float32", "float64")
+"""Types that are converted where a border and its port have different ones."""
+
 PART = 1 << 16
 """Elements that are converted at a time."""
 
@@ -92,7 +95,19 @@ def check_output(tensor: Array, port: Port, batch: int) -> Array:
     if not port.dynamic and list(tensor.shape) != expected:
         name = shown(port.name)
         raise ProgramError(f"output `{name}` has shape {list(tensor.shape)}, not {expected}")
-    return tensor
+    return typed(tensor, port)
+
+
+def typed(tensor: Array, described: Border | Port) -> Array:
+    """A tensor in the type of a border or port: a float32 border may have a port of other floats.
+
+    Inputs and outputs of the model alone cross such borders.
+    """
+    dtype = getattr(tensor, "dtype", None)
+    if described.dtype not in _FLOATS or dtype not in _FLOATS or dtype == described.dtype:
+        return tensor
+    with np.errstate(over="ignore"):  # a binary16 tensor may overflow
+        return tensor.astype(described.dtype)
 
 
 def _sizes(described: Border | Port, batch: int) -> list[int | None]:

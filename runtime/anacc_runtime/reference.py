@@ -181,7 +181,8 @@ class Executor:
             for instr in instructions(code.streams[component.streams[0]].body):
                 match instr.op, instr.operands:
                     case "input", (int(border),):
-                        send(border, feed[manifest.borders[border].name])
+                        entry = manifest.borders[border]
+                        send(border, borders.typed(feed[entry.name], entry))
                     case "output", (int(border),):
                         name = manifest.borders[border].name
                         outputs[name] = borders.check_output(receive(border), ports[name], batch)

@@ -46,9 +46,9 @@ def feed_of(proto: ModelProto, sizes: Mapping[str, int] | None = None, seed: int
             for d in tensor.shape.dim
         ]
         dtype = helper.tensor_dtype_to_np_dtype(tensor.elem_type)
-        array = np.random.default_rng(seed).standard_normal(shape)
+        array = np.asarray(np.random.default_rng(seed).standard_normal(shape))
         is_float = tensor.elem_type in (TensorProto.FLOAT, TensorProto.DOUBLE)
-        feed[entry.name] = array.astype(dtype) if is_float else np.abs(array).astype(dtype)
+        feed[entry.name] = np.asarray((array if is_float else np.abs(array)).astype(dtype))
     return feed
 
 

@@ -10,13 +10,14 @@ from onnx import ModelProto, TensorProto, helper, parser
 
 from anacc.errors import ModelError
 from anacc.frontend import import_model
+from anacc.frontend.external import array_of
 from anacc.frontend.reading import NEWEST_OPSET, read
 from tests.frontend.check import check, floats, model
 
 RELU = "g (float[N,3] x) => (float[N,3] y) { y = Relu (x) }"
 
 
-def external_model(folder: Path, location: str, **entries: int) -> Path:
+def external_model(folder: Path, location: str, **entries: int | str) -> Path:
     proto = model("g (float[N,3] x) => (float[N,4] y) { y = MatMul (x, w) }")
     tensor = TensorProto(name="w", dims=[3, 4], data_type=1, data_location=TensorProto.EXTERNAL)
     tensor.external_data.add(key="location", value=location)
@@ -215,10 +216,18 @@ def test_external_data(tmp_path: Path) -> None:
         ("w.bin", {"length": 12}, "does not fit its place"),
         ("absent.bin", {}, "which does not exist"),
         ("", {}, "outside the folder"),
+        (".", {}, "which does not exist"),
+        ("w.bin/..", {}, "does not exist"),
+        ("no\0name", {}, "names no usable file"),
+        ("n" * 5000, {}, "names no usable file"),
+        ("w.bin", {"offset": 10**30}, "does not fit its place"),
+        ("w.bin", {"offset": "1e3"}, "malformed place"),
+        ("w.bin", {"length": -48}, "does not fit its place"),
+        ("w.bin", {"length": 2**63}, "does not fit its place"),
     ],
 )
 def test_external_data_that_is_refused(
-    tmp_path: Path, location: str, entries: dict[str, int], reason: str
+    tmp_path: Path, location: str, entries: dict[str, int | str], reason: str
 ) -> None:
     folder = tmp_path / "model"
     folder.mkdir()
@@ -227,6 +236,15 @@ def test_external_data_that_is_refused(
     (folder / "link.bin").symlink_to(tmp_path / "w.bin")
     with pytest.raises(ModelError, match=reason):
         import_model(external_model(folder, location, **entries))
+
+
+@pytest.mark.parametrize("dims", [[0, 2**62, 2**62], [1] * 70])
+def test_shapes_that_no_array_has(tmp_path: Path, dims: list[int]) -> None:
+    (tmp_path / "w.bin").write_bytes(bytes(4))
+    tensor = TensorProto(name="w", dims=dims, data_type=1, data_location=TensorProto.EXTERNAL)
+    tensor.external_data.add(key="location", value="w.bin")
+    with pytest.raises(ModelError, match="tensor `w` is damaged"):
+        array_of(tensor, tmp_path)
 
 
 def test_absolute_places_are_refused(tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 """The model behind a module: activations, segments, ports."""
 
+import dataclasses
+
 import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
 
-from anacc.errors import FeedError
+from anacc.errors import CompileError, FeedError
 from anacc.frontend import Port, SourceModel, import_model
 from anacc.ir import Module
 from tests.frontend.check import feed_of, floats, model
@@ -94,3 +96,13 @@ def test_ports(module: Module) -> None:
 def test_feeds_that_do_not_fit(module: Module, feed: dict[str, np.ndarray], reason: str) -> None:
     with pytest.raises(FeedError, match=reason):
         module.source.activations(feed, ("r",))
+
+
+def test_a_segment_that_no_file_can_hold() -> None:
+    """A table of 2.4 GB, which takes no memory here."""
+    proto = model("g (int64[N] i) => (float[N,4] y) { y = Gather (w, i) }", w=floats(5, 4))
+    source = import_model(proto).source
+    table = np.broadcast_to(np.float32(0), (150_000_000, 4))
+    large = dataclasses.replace(source, constants={"w": table})
+    with pytest.raises(CompileError, match=r"reads? 2\.2 GiB of constants, and a segment holds"):
+        large.extract(("Gather:y",), ("i",), ("y",))

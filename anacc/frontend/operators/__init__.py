@@ -1,6 +1,7 @@
 """The importers of ONNX operators, grouped by theme; importing this package fills the table."""
 
 from anacc.frontend.operators import (
+    control,
     convolution,
     elementwise,
     extrema,
@@ -16,6 +17,7 @@ from anacc.frontend.operators import (
 )
 
 __all__ = [
+    "control",
     "convolution",
     "elementwise",
     "extrema",

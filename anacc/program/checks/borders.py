@@ -19,6 +19,9 @@ MAX_ELEMENTS = 2**40
 # Axes of a tensor; one more must be possible in NumPy.
 MAX_RANK = 32
 
+# Types of a border of the model, and of its port where that may be another one.
+_CONVERTED = (("float32", "float16"), ("float32", "float64"))
+
 
 def check_borders(image: Image) -> None:
     """Each border is well formed and used by one host instruction, each segment run once.
@@ -135,11 +138,8 @@ def _check_ports(image: Image) -> None:
         found = (inputs if instr.op == "input" else outputs).get(border.name)
         if found is None:
             raise fault(f"border {number} `{shown(border.name)}` names no model {instr.op}")
-        if (border.dtype, border.shape, border.batch_axis) != (
-            found.dtype,
-            found.shape,
-            found.batch_axis,
-        ):
+        alike = border.dtype == found.dtype or (border.dtype, found.dtype) in _CONVERTED
+        if not alike or (border.shape, border.batch_axis) != (found.shape, found.batch_axis):
             raise fault(f"border {number} `{shown(border.name)}`: type or shape is not the model's")
         if instr.op == "output":
             if border.name not in missing:
