@@ -24,8 +24,8 @@ from anacc.frontend.ordering import name_nodes, sort_nodes
 
 OLDEST_OPSET = 7
 """Older operator sets broadcast by attributes; no ONNX Runtime that we know runs them."""
-NEWEST_OPSET = 27
-"""The newest operator set that ONNX Runtime 1.32 runs."""
+NEWEST_OPSET = onnx.defs.onnx_opset_version()
+"""The newest operator set that the installed onnx knows: shape inference knows no later one."""
 _MAX_BYTES = 2**31 - 1
 """Protocol buffers hold no more."""
 _STRIP = ("value_info", "quantization_annotation", "metadata_props", "doc_string")
@@ -118,7 +118,9 @@ def _check_version(proto: ModelProto, label: str) -> None:
     if not proto.graph.output:
         raise ModelError(f"{label} has no outputs")
     versions = {entry.domain: entry.version for entry in proto.opset_import}
-    versions.setdefault("", versions.pop("ai.onnx", 1))
+    # A model of other domains alone need not say which version of the default one it has.
+    foreign = bool(versions) and not any(n.domain in ("", "ai.onnx") for n in proto.graph.node)
+    versions.setdefault("", versions.pop("ai.onnx", NEWEST_OPSET if foreign else 1))
     if not OLDEST_OPSET <= versions[""] <= NEWEST_OPSET:
         raise ModelError(
             f"{label} uses operator set {versions['']}; {OLDEST_OPSET} to {NEWEST_OPSET} are known",

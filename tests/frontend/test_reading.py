@@ -85,6 +85,29 @@ def test_versions() -> None:
     assert import_model(newer).ops
 
 
+@pytest.mark.parametrize("opset", range(7, onnx.defs.onnx_opset_version() + 1))
+def test_every_operator_set_that_onnx_knows(opset: int) -> None:
+    text = "g (float[N,3] x) => (float[N,4] y) { t = MatMul (x, w)  y = Relu (t) }"
+    check(model(text, opset, w=floats(3, 4)), "linear", "relu")
+
+
+def test_a_model_of_another_domain_alone_needs_no_default_operator_set() -> None:
+    node = helper.make_node("Scaler", ["x"], ["y"], domain="ai.onnx.ml", offset=[1.0], scale=[2.0])
+    graph = helper.make_graph(
+        [node],
+        "g",
+        [helper.make_tensor_value_info("x", 1, ["N", 3])],
+        [helper.make_tensor_value_info("y", 1, ["N", 3])],
+    )
+    opset = [helper.make_opsetid("ai.onnx.ml", 3)]
+    proto: ModelProto = helper.make_model(graph, opset_imports=opset, ir_version=8)
+    assert [op.kind for op in import_model(proto).ops] == ["host"]
+    proto.graph.node.append(helper.make_node("Relu", ["y"], ["z"]))
+    proto.graph.output[0].name = "z"
+    with pytest.raises(ModelError, match="uses operator set 1; "):
+        import_model(proto)
+
+
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
