@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy.typing as npt
 import onnx
@@ -15,11 +15,12 @@ from anacc.feeds import feed_name, synthetic_feed
 from anacc.frontend import import_model
 from anacc.frontend.source import Port as SourcePort
 from anacc.frontend.source import SourceModel
+from anacc.host_values import as_array, is_kind, is_tensor, mismatch
 from anacc.ir import Module
 from anacc.options import checked_choice, checked_path, checked_seed, checked_sizes
 from anacc.program.check import check
 from anacc.program.image import Image
-from anacc.program.manifest import Port, TensorType
+from anacc.program.manifest import Port
 from anacc.targets import Target, load_target
 from anacc_backends.decisions import conversion_warnings
 from anacc_backends.emit import Origin, emit
@@ -131,6 +132,7 @@ def compile_image(
     inputs, outputs = (
         _ports(ports, module.batch) for ports in (source.ports.inputs, source.ports.outputs)
     )
+    feeds = [_stacked(feed, inputs) for feed in feeds]
     _check_feeds(feeds, source, inputs)
     warnings: list[str] = []
 
@@ -207,6 +209,16 @@ def _imported(
         raise FeedError(f"{feed_name(1, feeds[0])}: {error.message}", error.hint) from None
 
 
+def _stacked(feed: Feed, inputs: tuple[Port, ...]) -> Feed:
+    """The feed with an array in place of a list of arrays where the model takes a tensor."""
+    lists = {
+        port.name: as_array(feed[port.name])
+        for port in inputs
+        if is_tensor(port.dtype) and isinstance(feed.get(port.name), list)
+    }
+    return {**feed, **lists} if lists else feed
+
+
 def _check_feeds(feeds: Sequence[Feed], source: SourceModel, inputs: tuple[Port, ...]) -> None:
     """Refuse a feed that does not fit the model.
 
@@ -219,7 +231,10 @@ def _check_feeds(feeds: Sequence[Feed], source: SourceModel, inputs: tuple[Port,
         except FeedError as error:
             raise FeedError(f"{feed_name(number, feed)}: {error.message}", error.hint) from None
         for port in inputs:
-            shape = feed[port.name].shape
+            reason = mismatch(feed[port.name], port.dtype)
+            if reason is not None:
+                raise FeedError(f"{feed_name(number, feed)}: input `{port.name}` {reason}")
+            shape = feed[port.name].shape if is_tensor(port.dtype) else ()
             if any(
                 size not in (None, given) for size, given in zip(port.shape, shape, strict=True)
             ):
@@ -238,10 +253,10 @@ def _ports(ports: Iterable[SourcePort], batch: int | None) -> tuple[Port, ...]:
     """
     ports = tuple(ports)
     for port in ports:
-        if port.dtype not in get_args(TensorType):
+        if not is_kind(port.dtype):
             raise CompileError(
                 f"`{port.name}` has element type {port.dtype}, which programs cannot hold",
-                "convert it outside the model, for example strings to numbers",
+                "convert it in the model, for example to float32 or int8",
             )
     return tuple(
         Port.model_validate(
@@ -250,7 +265,7 @@ def _ports(ports: Iterable[SourcePort], batch: int | None) -> tuple[Port, ...]:
                 "dtype": port.dtype,
                 "shape": tuple(batch if size is None else size for size in port.shape or ()),
                 "batch_axis": port.batch_axis,
-                "dynamic": port.shape is None,
+                "dynamic": port.shape is None and is_tensor(port.dtype),
             }
         )
         for port in ports

@@ -17,6 +17,8 @@ from onnx import ModelProto, NodeProto, TensorProto, TypeProto, helper, numpy_he
 
 from anacc.errors import ModelError
 from anacc.frontend.external import Array
+from anacc.frontend.kinds import runtime_type
+from anacc.host_values import for_onnx_runtime
 
 _INLINE_BYTES = 1024
 _NATIVE = {np.dtype(name) for name in ("f2", "f4", "f8", "?", "i1", "i2", "i4", "i8")}
@@ -104,20 +106,24 @@ class Session:
             ModelError: if ONNX Runtime fails on it.
         """
         try:
-            outputs: list[Any] = self._session.run(None, dict(feed))
+            given = {name: for_onnx_runtime(value) for name, value in feed.items()}
+            outputs: list[Any] = self._session.run(None, given)
         except Exception as error:
             raise ModelError(f"ONNX Runtime cannot run the model: {reason_of(error)}") from error
         return outputs
 
     def output_types(self) -> dict[str, TypeProto]:
-        """The types of the outputs that are tensors, as far as ONNX Runtime infers them."""
+        """The types of the outputs, as far as ONNX Runtime infers them."""
         types = {}
         for output in self._session.get_outputs():
-            element = output.type.removeprefix("tensor(").removesuffix(")")
-            code = getattr(TensorProto, element.upper(), None)
-            if output.type.startswith("tensor(") and code is not None:
-                # ONNX Runtime writes an unknown rank like a scalar: such a shape is no news.
-                types[output.name] = helper.make_tensor_type_proto(code, output.shape or None)
+            found = runtime_type(output.type)
+            if found is None:
+                continue
+            types[output.name] = found
+            # ONNX Runtime writes an unknown rank like a scalar: such a shape is no news.
+            if found.HasField("tensor_type") and output.shape:
+                code = found.tensor_type.elem_type
+                types[output.name] = helper.make_tensor_type_proto(code, output.shape)
         return types
 
 

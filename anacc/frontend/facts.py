@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from onnx import ModelProto, NodeProto
+from onnx import ModelProto, NodeProto, TypeProto
 
 from anacc.frontend.external import Array
 from anacc.frontend.inference import Known, infer, known_array, known_input
@@ -29,11 +29,23 @@ _SMALL = 3
 
 @dataclass(frozen=True)
 class Input:
-    """An input of the model: ONNX element type, and shape of integers and names of symbols."""
+    """An input of the model: ONNX element type, and shape of integers and names of symbols.
+
+    One that is no tensor has its type in `kind`, and neither elements nor axes.
+    """
 
     name: str
     element: int
     shape: tuple[Dim, ...]
+    kind: TypeProto | None = None
+
+    def known(self, size: int | None) -> Known:
+        """Its type, for a size of the axes that are no integers; None: these are open."""
+        if self.kind is not None:
+            return Known(self.kind)
+        return known_input(
+            self.element, [dim if isinstance(dim, int) else size for dim in self.shape]
+        )
 
 
 @dataclass(frozen=True)
@@ -90,12 +102,7 @@ def gather_facts(
 
 
 def _sized(inputs: list[Input], size: int) -> dict[str, Known]:
-    return {
-        entry.name: known_input(
-            entry.element, tuple(dim if isinstance(dim, int) else size for dim in entry.shape)
-        )
-        for entry in inputs
-    }
+    return {entry.name: entry.known(size) for entry in inputs}
 
 
 def _without_baked_batch(

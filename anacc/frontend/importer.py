@@ -26,7 +26,7 @@ from anacc.frontend.batch import (
 )
 from anacc.frontend.external import Array
 from anacc.frontend.facts import Facts, Input, gather_facts
-from anacc.frontend.inference import DoesNotFit, Known, fold_constants, known_input, misfit
+from anacc.frontend.inference import DoesNotFit, Known, fold_constants, misfit
 from anacc.frontend.node import Node, Scope, Unsupported
 from anacc.frontend.ordering import reads
 from anacc.frontend.reading import Original, read
@@ -91,12 +91,7 @@ def _check_fit(model: ModelProto, constants: Mapping[str, Known], inputs: list[I
     Raises:
         ModelError: there is one.
     """
-    open_inputs = {
-        entry.name: known_input(
-            entry.element, [dim if isinstance(dim, int) else None for dim in entry.shape]
-        )
-        for entry in inputs
-    }
+    open_inputs = {entry.name: entry.known(None) for entry in inputs}
     reason = misfit(model, constants, open_inputs)
     if reason is not None:
         raise ModelError(reason) from None

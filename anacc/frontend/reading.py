@@ -20,7 +20,9 @@ from onnx import FunctionProto, GraphProto, ModelProto, TensorProto, checker, he
 from anacc.errors import ModelError
 from anacc.files import open_regular
 from anacc.frontend.external import Array, array_of, embed, external_file
+from anacc.frontend.kinds import kind_of
 from anacc.frontend.ordering import name_nodes, sort_nodes
+from anacc.host_values import is_kind
 
 OLDEST_OPSET = 7
 """Older operator sets broadcast by attributes; no ONNX Runtime that we know runs them."""
@@ -218,8 +220,12 @@ def _with_constants_as_inputs(proto: ModelProto, constants: dict[str, Array]) ->
 
 def _check(proto: ModelProto, constants: dict[str, Array], label: str) -> None:
     for entry in proto.graph.input:
-        if entry.type.WhichOneof("value") != "tensor_type":
-            raise ModelError(f"input `{entry.name}` of {label} is not a tensor")
+        if not is_kind(kind_of(entry.type)):
+            raise ModelError(
+                f"input `{entry.name}` of {label} is of type {kind_of(entry.type)}, "
+                "which programs cannot hold",
+                "feed it as numbers or strings of a byte or more each",
+            )
     try:
         checker.check_model(_with_constants_as_inputs(proto, constants))
     except (checker.ValidationError, RuntimeError, ValueError) as error:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import ModelProto, TensorProto, helper, parser
+from onnx import ModelProto, TensorProto, TypeProto, helper, parser
 
 from anacc.errors import ModelError
 from anacc.frontend import import_model
@@ -258,8 +258,15 @@ def test_absolute_places_are_refused(tmp_path: Path) -> None:
         import_model(external_model(tmp_path, str(tmp_path / "w.bin")))
 
 
-def test_inputs_that_are_no_tensors() -> None:
-    kind = helper.make_sequence_type_proto(helper.make_tensor_type_proto(1, [3]))
+@pytest.mark.parametrize(
+    ("kind", "word"),
+    [
+        (helper.make_sparse_tensor_type_proto(1, [3]), "sparse_tensor"),
+        (helper.make_map_type_proto(7, helper.make_tensor_type_proto(1, [3])), "map"),
+        (helper.make_tensor_type_proto(TensorProto.INT4, [3]), "int4"),
+    ],
+)
+def test_inputs_that_programs_cannot_hold(kind: TypeProto, word: str) -> None:
     graph = helper.make_graph(
         [helper.make_node("SequenceLength", ["s"], ["y"])],
         "g",
@@ -268,7 +275,7 @@ def test_inputs_that_are_no_tensors() -> None:
     )
     opset = [helper.make_opsetid("", 17)]
     proto: ModelProto = helper.make_model(graph, opset_imports=opset, ir_version=8)
-    with pytest.raises(ModelError, match="input `s` of the model is not a tensor"):
+    with pytest.raises(ModelError, match=f"input `s` of the model is of type {word}, which"):
         import_model(proto)
 
 
