@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -171,7 +172,7 @@ def compile_image(
             "packing": packing,
             "shapes": sizes,
         },
-        provenance=_versions(),
+        provenance=dict(_versions()),
         warnings=tuple(warnings),
     )
     image = emit(module, chip, origin)
@@ -272,7 +273,8 @@ def _ports(ports: Iterable[SourcePort], batch: int | None) -> tuple[Port, ...]:
     )
 
 
-def _versions() -> dict[str, str]:
+@cache
+def _versions() -> Mapping[str, str]:
     """Versions of the packages that the bytes of a program depend on."""
     found = {}
     for package in ("anacc", "numpy", "onnx", "onnxruntime"):
