@@ -36,7 +36,7 @@ from anacc.frontend.reading import read
 from anacc.host_values import as_value
 from anacc_runtime.noise import ConversionNoise
 
-Inputs = Mapping[str, Any] | Sequence[Any]
+Inputs = Mapping[str, Any] | Sequence[Any] | npt.NDArray[Any]
 """Values by name, or in the order of the model's inputs; a single array is a sequence of one."""
 
 _OPTIONS = set(inspect.signature(compile_model).parameters) - {"model", "calibration"}

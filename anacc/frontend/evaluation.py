@@ -138,7 +138,10 @@ def reason_of(error: Exception) -> str:
 def evaluate(
     node: NodeProto, arrays: Mapping[str, Array], opsets: Sequence[onnx.OperatorSetIdProto]
 ) -> list[Array] | None:
-    """The results of a node on arrays.
+    """The results of a node on arrays; those of small ones are remembered.
+
+    Shape arithmetic is evaluated for several sizes of the batch and ways to see it, mostly on the
+    same numbers, and a session costs more than all the rest of an import.
 
     Args:
         node: the node; it has no inner graphs.
@@ -148,6 +151,33 @@ def evaluate(
     Returns:
         one array for each output, None if ONNX Runtime cannot run the node.
     """
+    small = sum(array.nbytes for array in arrays.values()) <= _INLINE_BYTES
+    if not small or any(array.dtype not in _NATIVE for array in arrays.values()):
+        return _evaluate(node, arrays, opsets)
+    key = (
+        node.SerializeToString(deterministic=True),
+        tuple(opset.SerializeToString(deterministic=True) for opset in opsets),
+        tuple((name, a.dtype.str, a.shape, a.tobytes()) for name, a in arrays.items()),
+    )
+    if key not in _REMEMBERED:
+        results = _evaluate(node, arrays, opsets)
+        if sum(array.nbytes for array in results or ()) > _INLINE_BYTES:
+            return results
+        while len(_REMEMBERED) >= _MOST_REMEMBERED:
+            _REMEMBERED.pop(next(iter(_REMEMBERED)), None)
+        _REMEMBERED[key] = results
+    return _REMEMBERED[key]
+
+
+_MOST_REMEMBERED = 4096
+_REMEMBERED: dict[object, list[Array] | None] = {}
+"""Results of `evaluate`; they are read only."""
+
+
+def _evaluate(
+    node: NodeProto, arrays: Mapping[str, Array], opsets: Sequence[onnx.OperatorSetIdProto]
+) -> list[Array] | None:
+    """The results of a node on arrays; see `evaluate`."""
     feed = {name: array for name, array in arrays.items() if array.dtype in _NATIVE}
     inputs = [
         helper.make_tensor_value_info(

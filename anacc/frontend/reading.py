@@ -25,7 +25,8 @@ from anacc.frontend.ordering import name_nodes, sort_nodes
 from anacc.host_values import is_kind
 
 OLDEST_OPSET = 7
-"""Older operator sets broadcast by attributes; no ONNX Runtime that we know runs them."""
+"""Older operator sets broadcast by attributes, and no ONNX Runtime that we know runs those; a model
+of which every operator stayed the same until this one is read as being of this one."""
 NEWEST_OPSET = onnx.defs.onnx_opset_version()
 """The newest operator set that the installed onnx knows: shape inference knows no later one."""
 _MAX_BYTES = 2**31 - 1
@@ -123,6 +124,8 @@ def _check_version(proto: ModelProto, label: str) -> None:
     # A model of other domains alone need not say which version of the default one it has.
     foreign = bool(versions) and not any(n.domain in ("", "ai.onnx") for n in proto.graph.node)
     versions.setdefault("", versions.pop("ai.onnx", NEWEST_OPSET if foreign else 1))
+    if _is_unchanged(proto.graph, versions[""]):
+        versions[""] = OLDEST_OPSET
     if not OLDEST_OPSET <= versions[""] <= NEWEST_OPSET:
         raise ModelError(
             f"{label} uses operator set {versions['']}; {OLDEST_OPSET} to {NEWEST_OPSET} are known",
@@ -134,6 +137,26 @@ def _check_version(proto: ModelProto, label: str) -> None:
         node.domain = "" if node.domain == "ai.onnx" else node.domain
     # The container format only gains fields that are cleared here; a newer number is no obstacle.
     proto.ir_version = min(proto.ir_version, onnx.IR_VERSION)
+
+
+def _is_unchanged(graph: GraphProto, version: int) -> bool:
+    """Whether all operators of a graph of an old operator set mean the same in `OLDEST_OPSET`."""
+    if not 0 < version < OLDEST_OPSET:
+        return False
+    try:
+        return all(
+            onnx.defs.get_schema(node.op_type, version, "").since_version
+            == onnx.defs.get_schema(node.op_type, OLDEST_OPSET, "").since_version
+            for node in graph.node
+            if node.domain in ("", "ai.onnx")
+        ) and all(
+            _is_unchanged(inner, version)
+            for node in graph.node
+            for attribute in node.attribute
+            for inner in (attribute.g, *attribute.graphs)
+        )
+    except onnx.defs.SchemaError:
+        return False
 
 
 def _has_text(message: Message) -> bool:
