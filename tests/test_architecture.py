@@ -31,6 +31,7 @@ MAY_IMPORT = {
     "anacc.feeds": {"anacc.files", "anacc.host_values", "anacc.errors"},
     "anacc.dataset": {"anacc.feeds", "anacc.errors"},
     "anacc.metrics": {"anacc.errors"},
+    "anacc.streaming": {"anacc.feeds", "anacc.host_values", "anacc.errors"},
     "anacc.targets": {"anacc.errors"},
     "anacc.baking": {"anacc.frontend", "anacc.host_values", "anacc.errors"},
     "anacc.ir": {"anacc.atomic", "anacc.targets", "anacc.errors"},
