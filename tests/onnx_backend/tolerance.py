@@ -121,17 +121,18 @@ def _column_maxima(node: NodeProto, w: Array) -> Array:
     return np.asarray(np.max(np.abs(w), axis=axes, keepdims=True))
 
 
-def inaccuracy(found: Any, exact: Any, bound: Any) -> str | None:
+def inaccuracy(found: Any, exact: Any, bound: Any, reach: float = 0.0) -> str | None:
     """Why an output is too far from ONNX Runtime's, None if it is not.
 
-    The root mean square of the error is compared with that of the bound.
+    The root mean square of the error is compared with that of the bound.  That must be less than
+    half of the output's own, or of `reach`, the magnitude that such an output may have: any result
+    would pass otherwise.
     """
     if (found.dtype, found.shape) != (exact.dtype, exact.shape):
         return f"it is {found.dtype}{found.shape}, not {exact.dtype}{exact.shape}"
     error = np.sqrt(np.mean((found.astype(np.float64) - exact) ** 2))
     allowed = np.sqrt(np.mean(np.square(bound)))
-    # A bound as large as the result would let any result pass.
-    size = np.sqrt(np.mean(np.square(exact.astype(np.float64))))
+    size = max(np.sqrt(np.mean(np.square(exact.astype(np.float64)))), reach)
     if allowed >= size / 2:
         return f"the bound {allowed:.3g} is no bound for a result of {size:.3g}"
     return f"the error {error:.3g} exceeds {allowed:.3g}" if error > allowed else None
