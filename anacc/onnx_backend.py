@@ -40,6 +40,7 @@ Inputs = Mapping[str, Any] | Sequence[Any] | npt.NDArray[Any]
 """Values by name, or in the order of the model's inputs; a single array is a sequence of one."""
 
 _OPTIONS = set(inspect.signature(compile_model).parameters) - {"model", "calibration"}
+_RUN_OPTIONS = {"executor", "threads", "noise"}
 
 
 class AnaccRep(BackendRep):
@@ -81,7 +82,7 @@ class AnaccRep(BackendRep):
         Raises:
             AnaccError: as `anacc.Program.run`, and at the first run as `anacc.compile`.
         """
-        _refuse(kwargs)
+        _refuse(kwargs, _RUN_OPTIONS)
         feed = _feed(inputs, self._inputs)
         if self.program is None:
             self.program = compile_model(self._model, calibration=feed, **self._options)
@@ -142,8 +143,7 @@ class AnaccBackend(Backend):
             raise UsageError(
                 f"there is no device `{device}`", "choose `CPU`, on which the chip is simulated"
             )
-        unknown = sorted(set(kwargs) - _OPTIONS)
-        _refuse(dict.fromkeys(unknown))
+        _refuse(kwargs, _OPTIONS)
         read(model)
         return AnaccRep(bake_model(model, baked or {}), calibration, kwargs)
 
@@ -155,14 +155,16 @@ class AnaccBackend(Backend):
         device: str = "CPU",
         *,
         bake: bool | Collection[str] = False,
+        baked: Mapping[str, npt.ArrayLike] | None = None,
         **kwargs: Any,
     ) -> tuple[Any, ...]:
         """Compile a model for its inputs, and run it.
 
         Args:
             model: the model.
-            inputs: all of them.
+            inputs: all of them but those in `baked`.
             device: `CPU`.
+            baked: as for `prepare`.
             bake: names of inputs that become constants; True: those that are parameters by
                 `anacc.baking.parameter_inputs`.
             kwargs: as for `prepare`.
@@ -170,12 +172,14 @@ class AnaccBackend(Backend):
         Raises:
             AnaccError: as `prepare` and `AnaccRep.run`.
         """
-        feed = _feed(inputs, _input_names(model))
-        names = set(parameter_inputs(model) if bake is True else bake or ())
-        baked = {name: feed.pop(name) for name in sorted(names) if name in feed}
-        # A name that nothing feeds is for `prepare` to refuse, if it is none of the model's.
-        baked.update({name: np.zeros(0) for name in names - baked.keys()})
-        return cls.prepare(model, device, baked=baked, **kwargs).run(feed)
+        constants = dict(baked or {})
+        feed = _feed(inputs, [name for name in _input_names(model) if name not in constants])
+        names = parameter_inputs(model) if bake is True else bake or ()
+        for name in sorted({*names} - constants.keys()):
+            if name not in feed:
+                raise FeedError(f"there is no input `{name}` to bake")
+            constants[name] = feed.pop(name)
+        return cls.prepare(model, device, baked=constants, **kwargs).run(feed)
 
     @classmethod
     def run_node(  # type: ignore[override]  # the base class writes its keyword arguments wrongly
@@ -224,11 +228,11 @@ run_model = AnaccBackend.run_model
 run_node = AnaccBackend.run_node
 
 
-def _refuse(options: Mapping[str, object]) -> None:
-    """Raise a UsageError for an option that does not exist."""
-    for name in options:
-        listed = ", ".join(f"`{option}`" for option in sorted(_OPTIONS))
-        raise UsageError(f"there is no option `{name}`", f"options of a compilation are {listed}")
+def _refuse(options: Mapping[str, object], known: set[str]) -> None:
+    """Raise a UsageError for an option that is not known."""
+    for name in sorted(options.keys() - known):
+        listed = ", ".join(f"`{option}`" for option in sorted(known))
+        raise UsageError(f"there is no option `{name}`", f"the options are {listed}")
 
 
 def _input_names(model: ModelProto) -> list[str]:

@@ -54,6 +54,8 @@ def test_baked_inputs_lie_on_crossbars() -> None:
     for executor in ("native", "reference"):
         (again,) = prepared.run([X], executor=executor, threads=1)
         np.testing.assert_array_equal(again, y)
+    found = backend.run_model(model(PRODUCT), [X], baked={"w": W}, bake=True)
+    np.testing.assert_array_equal(found[0], y)
     for bake in (True, ["w"]):
         np.testing.assert_array_equal(backend.run_model(model(PRODUCT), [X, W], bake=bake)[0], y)
 
