@@ -28,6 +28,7 @@ from anacc.errors import (
 
 if TYPE_CHECKING:
     from anacc.api import Program, compile, load
+    from anacc.baking import bake
     from anacc_runtime.noise import ConversionNoise
 
 __version__ = "0.1.0"
@@ -44,6 +45,7 @@ __all__ = [
     "TargetError",
     "UsageError",
     "__version__",
+    "bake",
     "compile",
     "load",
 ]
@@ -52,6 +54,7 @@ __all__ = [
 _LAZY = {
     "ConversionNoise": "anacc_runtime.noise",
     "Program": "anacc.api",
+    "bake": "anacc.baking",
     "compile": "anacc.api",
     "load": "anacc.api",
 }

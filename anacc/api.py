@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 import numpy.typing as npt
 
 from anacc.errors import FeedError
+from anacc.host_values import NUMBERS, as_kind
 from anacc.program.image import Image
 from anacc.program.manifest import Port
 
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
     from anacc_runtime import ConversionNoise, LoadedProgram
 
-Feed = Mapping[str, npt.ArrayLike]
-"""Input arrays by name, exactly as ONNX Runtime takes them."""
+Feed = Mapping[str, npt.ArrayLike | Sequence[npt.NDArray[Any]] | None]
+"""Input arrays by name, exactly as ONNX Runtime takes them: a sequence is a list of arrays, an
+optional input that is absent is None, strings are an array of objects or of NumPy's strings."""
 
 Executor = Literal["native", "reference"]
 
@@ -91,12 +92,28 @@ class Program:
 
             self._loaded = LoadedProgram(self.image, threads=self._threads)
         return self._loaded.run(
-            _arrays(feed),
+            self._values(feed),
             executor=executor,
             threads=threads,
             noise=noise,
             first_sample=first_sample,
         )
+
+    def _values(self, feed: Feed) -> dict[str, Any]:
+        """The feed as the runtime takes it: arrays, and lists of arrays for sequences."""
+        if not isinstance(feed, Mapping):
+            raise FeedError(
+                f"a feed is a mapping, not {type(feed).__name__}",
+                "give a dict of arrays by input name",
+            )
+        kinds = {port.name: port.dtype for port in self.inputs}
+        values = {}
+        for name, value in feed.items():
+            try:
+                values[name] = as_kind(value, kinds.get(name, NUMBERS[0]))
+            except ValueError as error:
+                raise FeedError(f"input `{name}` is no array") from error
+        return values
 
     def run_steps(
         self, stream: Feed, states: Mapping[str, str], *, executor: Executor = "native"
@@ -120,7 +137,10 @@ class Program:
         from anacc.streaming import stacked, steps
 
         found = steps(
-            lambda feed: self.run(feed, executor=executor), _arrays(stream), self.inputs, states
+            lambda feed: self.run(feed, executor=executor),
+            self._values(stream),
+            self.inputs,
+            states,
         )
         return stacked(outputs for _, outputs in found)
 
@@ -217,11 +237,3 @@ def compile(
     for message in messages:
         warnings.warn(message, stacklevel=2)
     return Program(image)
-
-
-def _arrays(feed: Feed) -> dict[str, npt.NDArray[Any]]:
-    if not isinstance(feed, Mapping):
-        raise FeedError(
-            f"a feed is a mapping, not {type(feed).__name__}", "give a dict of arrays by input name"
-        )
-    return {name: np.asarray(array) for name, array in feed.items()}

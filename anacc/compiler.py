@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import onnx
 
@@ -16,11 +18,12 @@ from anacc.feeds import feed_name, synthetic_feed
 from anacc.frontend import import_model
 from anacc.frontend.source import Port as SourcePort
 from anacc.frontend.source import SourceModel
+from anacc.host_values import as_array, is_kind, is_tensor, mismatch
 from anacc.ir import Module
 from anacc.options import checked_choice, checked_path, checked_seed, checked_sizes
 from anacc.program.check import check
 from anacc.program.image import Image
-from anacc.program.manifest import Port, TensorType
+from anacc.program.manifest import Port
 from anacc.streaming import steps
 from anacc.targets import Target, load_target
 from anacc_backends.decisions import conversion_warnings, table_warnings
@@ -175,6 +178,7 @@ def compile_image(
     inputs, outputs = (
         _ports(ports, module.batch) for ports in (source.ports.inputs, source.ports.outputs)
     )
+    feeds = [_stacked(feed, inputs) for feed in feeds]
     if states:
         feeds = [feed for each in feeds for feed in _fed_back(each, source, inputs, states)]
     _check_feeds(feeds, source, inputs)
@@ -217,7 +221,7 @@ def compile_image(
             "packing": packing,
             "shapes": sizes,
         },
-        provenance=_versions(),
+        provenance=dict(_versions()),
         warnings=tuple(warnings),
     )
     image = emit(module, chip, origin)
@@ -255,12 +259,23 @@ def _imported(
         raise FeedError(f"{feed_name(1, feeds[0])}: {error.message}", error.hint) from None
 
 
+def _stacked(feed: Feed, inputs: tuple[Port, ...]) -> Feed:
+    """The feed with an array in place of a list of arrays where the model takes a tensor."""
+    lists = {
+        port.name: as_array(feed[port.name])
+        for port in inputs
+        if is_tensor(port.dtype) and isinstance(feed.get(port.name), list)
+    }
+    return {**feed, **lists} if lists else feed
+
+
 def _first_steps(feeds: Sequence[Feed], states: Mapping[str, str]) -> Sequence[Feed]:
     """The first feed, or the first step of the first stream."""
     if not states or not feeds:
         return feeds
     stream = feeds[0]
-    cut = {name: array[0] for name, array in stream.items() if name not in states and array.ndim}
+    arrays = {name: value for name, value in stream.items() if isinstance(value, np.ndarray)}
+    cut = {name: array[0] for name, array in arrays.items() if name not in states and array.ndim}
     return [{**stream, **cut}]
 
 
@@ -292,7 +307,10 @@ def _check_feeds(feeds: Sequence[Feed], source: SourceModel, inputs: tuple[Port,
         except FeedError as error:
             raise FeedError(f"{feed_name(number, feed)}: {error.message}", error.hint) from None
         for port in inputs:
-            shape = feed[port.name].shape
+            reason = mismatch(feed[port.name], port.dtype)
+            if reason is not None:
+                raise FeedError(f"{feed_name(number, feed)}: input `{port.name}` {reason}")
+            shape = feed[port.name].shape if is_tensor(port.dtype) else ()
             if any(
                 size not in (None, given) for size, given in zip(port.shape, shape, strict=True)
             ):
@@ -311,10 +329,10 @@ def _ports(ports: Iterable[SourcePort], batch: int | None) -> tuple[Port, ...]:
     """
     ports = tuple(ports)
     for port in ports:
-        if port.dtype not in get_args(TensorType):
+        if not is_kind(port.dtype):
             raise CompileError(
                 f"`{port.name}` has element type {port.dtype}, which programs cannot hold",
-                "convert it outside the model, for example strings to numbers",
+                "convert it in the model, for example to float32 or int8",
             )
     return tuple(
         Port.model_validate(
@@ -323,14 +341,15 @@ def _ports(ports: Iterable[SourcePort], batch: int | None) -> tuple[Port, ...]:
                 "dtype": port.dtype,
                 "shape": tuple(batch if size is None else size for size in port.shape or ()),
                 "batch_axis": port.batch_axis,
-                "dynamic": port.shape is None,
+                "dynamic": port.shape is None and is_tensor(port.dtype),
             }
         )
         for port in ports
     )
 
 
-def _versions() -> dict[str, str]:
+@cache
+def _versions() -> Mapping[str, str]:
     """Versions of the packages that the bytes of a program depend on."""
     found = {}
     for package in ("anacc", "numpy", "onnx", "onnxruntime"):

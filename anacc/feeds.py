@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from anacc.errors import FeedError, UsageError
 from anacc.files import open_regular
+from anacc.host_values import STRING, as_value, element_type, is_tensor
 
 Array = npt.NDArray[Any]
 Arrays = dict[str, Array]
@@ -148,7 +149,7 @@ def _calibration_feed(number: int, feed: Any) -> Arrays:
     arrays: Arrays = {}
     for name, value in feed.items():
         try:
-            arrays[name] = np.asarray(value)
+            arrays[name] = as_value(value)
         except ValueError as error:
             raise FeedError(f"calibration feed {number}: input `{name}` is no array") from error
     return arrays
@@ -181,6 +182,7 @@ def synthetic_feed(ports: Iterable[Port], batch: int, seed: int) -> Arrays:
 
     Floating-point inputs are drawn from the standard normal distribution.  Integer inputs are 0 or
     1 with equal chances, which every table look-up of two entries or more can take; so are bools.
+    Strings are "0" and "1".
 
     Args:
         ports: the inputs.
@@ -188,15 +190,22 @@ def synthetic_feed(ports: Iterable[Port], batch: int, seed: int) -> Arrays:
         seed: non-negative.
 
     Raises:
-        FeedError: an array would be larger than `MAX_ARRAY_BYTES`.
+        FeedError: an array would be larger than `MAX_ARRAY_BYTES`, or an input is no tensor.
     """
     generator = np.random.default_rng(seed)
     feed: Arrays = {}
     for port in ports:
+        if not is_tensor(port.dtype):
+            raise FeedError(
+                f"input `{port.name}` is of type {port.dtype}, of which nothing is made up",
+                "give values of your own",
+            )
         shape = tuple(batch if size is None else size for size in port.shape)
-        dtype = np.dtype(port.dtype)
+        dtype = element_type(port.dtype)
         _check_size(f"input `{port.name}`", shape, dtype)
-        if dtype.kind == "f":
+        if port.dtype == STRING:
+            feed[port.name] = generator.integers(0, 2, shape).astype(str).astype(object)
+        elif dtype.kind not in "biu":
             feed[port.name] = generator.standard_normal(shape, dtype=np.float32).astype(dtype)
         else:
             feed[port.name] = generator.integers(0, 2, shape).astype(dtype)
@@ -246,9 +255,10 @@ def _read_array(stream: IO[bytes], size: int, what: str) -> Array:
     only as far as the size goes.
 
     Raises:
-        FeedError: it holds Python objects, records, or something else than numbers; or its header
-            claims more than `MAX_ARRAY_BYTES`, or more than there is.
-        ValueError: it is no NPY stream, or is shorter than its header says.
+        FeedError: it holds Python objects, records, or something else than numbers and strings; or
+            its header claims more than `MAX_ARRAY_BYTES`, or more than there is.
+        ValueError: it is no NPY stream, or is shorter than its header says, or holds characters
+            that do not exist.
     """
     version = np.lib.format.read_magic(stream)
     if version == (1, 0):
@@ -257,10 +267,10 @@ def _read_array(stream: IO[bytes], size: int, what: str) -> Array:
         shape, fortran, dtype = np.lib.format.read_array_header_2_0(stream)
     else:  # version 3 is for records only
         raise ValueError("unknown version")
-    if dtype.kind not in "biuf":
-        raise FeedError(f"{what} must hold numbers, not {dtype}")
-    if min(shape, default=0) < 0:
-        raise ValueError("a negative length")
+    if dtype.kind not in "biufU":
+        raise FeedError(f"{what} must hold numbers or strings, not {dtype}")
+    if min(shape, default=0) < 0 or dtype.itemsize == 0:
+        raise ValueError("a negative length, or elements of no size")
     needed = _check_size(what, shape, dtype)
     if needed > size:
         raise FeedError(f"{what} of shape {shape} needs {needed} bytes, and its file holds {size}")
@@ -273,7 +283,8 @@ def _read_array(stream: IO[bytes], size: int, what: str) -> Array:
             raise ValueError("truncated")
         unread[: len(piece)] = piece
         unread = unread[len(piece) :]
-    flat = flat.astype(dtype.newbyteorder("="), copy=False)
+    # Strings are objects, as ONNX Runtime takes them; a file never holds those, but characters.
+    flat = flat.astype(object if dtype.kind == "U" else dtype.newbyteorder("="), copy=False)
     return flat.reshape(shape, order="F" if fortran else "C")
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from anacc.errors import FeedError, UsageError
 from anacc.feeds import Array, Arrays, Port
+from anacc.host_values import element_type, is_tensor
 
 Run = Callable[[Arrays], Mapping[str, Array]]
 """Runs a model on a feed and gives its outputs by name."""
@@ -66,6 +67,8 @@ def steps(
                 raise UsageError(
                     f"the model has no output `{output}` to feed `{name}`", _listed(outputs)
                 )
+            if not isinstance(outputs[output], np.ndarray):
+                raise FeedError(f"output `{output}` is no tensor, and cannot feed `{name}`")
             if outputs[output].shape != state[name].shape:
                 raise FeedError(
                     f"output `{output}` of shape {outputs[output].shape} cannot feed `{name}` of "
@@ -92,6 +95,9 @@ def _count(stream: Mapping[str, Array], inputs: Sequence[Port], states: Mapping[
     for name in stream:
         if name not in names:
             raise FeedError(f"the model has no input `{name}`", _listed(names))
+    for port in inputs:
+        if not is_tensor(port.dtype):
+            raise FeedError(f"input `{port.name}` is of type {port.dtype}, which has no steps")
     counts: dict[str, int] = {}
     for name in names:
         if name in states:
@@ -119,7 +125,9 @@ def _beginning(stream: Mapping[str, Array], inputs: Sequence[Port], name: str) -
         ),
         1,
     )
-    return np.zeros([batch if size is None else size for size in port.shape], port.dtype)
+    return np.zeros(
+        [batch if size is None else size for size in port.shape], element_type(port.dtype)
+    )
 
 
 def _listed(names: Iterable[str]) -> str:

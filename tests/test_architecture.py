@@ -26,29 +26,38 @@ MAY_IMPORT = {
     "anacc.atomic": set[str](),
     "anacc.errors": set[str](),
     "anacc.files": set[str](),
+    "anacc.host_values": set[str](),
     "anacc.options": {"anacc.errors"},
-    "anacc.feeds": {"anacc.files", "anacc.errors"},
+    "anacc.feeds": {"anacc.files", "anacc.host_values", "anacc.errors"},
     "anacc.dataset": {"anacc.feeds", "anacc.errors"},
     "anacc.metrics": {"anacc.errors"},
-    "anacc.streaming": {"anacc.feeds", "anacc.errors"},
+    "anacc.streaming": {"anacc.feeds", "anacc.host_values", "anacc.errors"},
     "anacc.targets": {"anacc.errors"},
+    "anacc.baking": {"anacc.frontend", "anacc.host_values", "anacc.errors"},
     "anacc.ir": {"anacc.atomic", "anacc.targets", "anacc.errors"},
-    "anacc.program": {"anacc.atomic", "anacc.targets", "anacc.errors"},
-    "anacc.frontend": {"anacc.files", "anacc.ir", "anacc.targets", "anacc.errors"},
+    "anacc.program": {"anacc.atomic", "anacc.host_values", "anacc.targets", "anacc.errors"},
+    "anacc.frontend": {
+        "anacc.files",
+        "anacc.host_values",
+        "anacc.ir",
+        "anacc.targets",
+        "anacc.errors",
+    },
     "anacc.reports": {"anacc.program", "anacc.targets", "anacc.errors"},
     "anacc_passes": {"anacc.frontend", "anacc.ir", "anacc.targets", "anacc.errors"},
     "anacc_backends": {
         "anacc_passes",
         "anacc.frontend",
+        "anacc.host_values",
         "anacc.ir",
         "anacc.program",
         "anacc.targets",
         "anacc.errors",
     },
-    "anacc_runtime": {"anacc.program", "anacc.targets", "anacc.errors"},
+    "anacc_runtime": {"anacc.host_values", "anacc.program", "anacc.targets", "anacc.errors"},
 }
 # These put the others together and may import all of them; nothing below may import these.
-TOP = {"anacc", "anacc.__main__", "anacc.api", "anacc.cli", "anacc.compiler"}
+TOP = {"anacc", "anacc.__main__", "anacc.api", "anacc.cli", "anacc.compiler", "anacc.onnx_backend"}
 
 COMPILER = {"anacc.ir", "anacc.frontend", "anacc_passes", "anacc_backends"}
 

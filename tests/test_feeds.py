@@ -78,6 +78,16 @@ def test_arrays_come_back(tmp_path: Path, array: np.ndarray[Any, Any]) -> None:
         assert read["x"].flags.writeable
 
 
+@pytest.mark.parametrize("strings", [["a", "", "Zoë"], [["x"], ["yy"]], []])
+def test_strings_come_back_as_objects_and_are_never_pickled(
+    tmp_path: Path, strings: list[Any]
+) -> None:
+    np.savez(tmp_path / "x.npz", allow_pickle=False, x=np.array(strings, np.str_))
+    found = load_feed(tmp_path / "x.npz")["x"]
+    assert found.dtype == object
+    assert found.tolist() == strings
+
+
 def test_prefixes_part_inputs_from_references(tmp_path: Path) -> None:
     path = tmp_path / "feed.npz"
     path.write_bytes(npz(**{"in:a:0": [1], "b/c": [2], "out:y": [3]}))
@@ -106,7 +116,10 @@ DAMAGED: dict[str, bytes] = {
     "truncated": npz(x=np.arange(100))[:300],
     "no npy inside": npy_member(b"hello"),
     "objects": npz(x=np.array([{}, None], dtype=object)),
-    "text array": npz(x=np.array(["a", "b"])),
+    "no characters": npz(x=np.array([0x7FFFFFFF], np.uint32).view("<U1")),
+    "strings of no size": npy_member(
+        npy_header("{'descr':'<U0','fortran_order':False,'shape':(99999999999,)}")
+    ),
     "records": npz(x=np.zeros(2, dtype=[("a", "i4"), ("b", "f4")])),
     "complex": npz(x=np.zeros(2, np.complex64)),
     "huge shape": npy_member(
@@ -216,6 +229,7 @@ PORTS = (
     Port("half", "float16", (2,), None),
     Port("ids", "int64", (5, None), 1),
     Port("mask", "bool", (None,)),
+    Port("words", "object", (None,)),
 )
 
 
@@ -226,8 +240,15 @@ def test_synthetic_feed_fits_the_ports() -> None:
         "half": ("float16", (2,)),
         "ids": ("int64", (5, 7)),
         "mask": ("bool", (7,)),
+        "words": ("object", (7,)),
     }
+    assert set(feed["words"]) == {"0", "1"}
     assert set(feed["ids"].ravel().tolist()) == {0, 1}
+
+
+def test_no_sequence_is_made_up() -> None:
+    with pytest.raises(FeedError, match="`s` is of type sequence_int8, of which nothing is made"):
+        synthetic_feed([Port("s", "sequence_int8", (), None)], 1, 0)
 
 
 def test_synthetic_feed_of_an_absurd_size() -> None:

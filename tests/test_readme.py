@@ -65,8 +65,10 @@ def test_commands(folder: Path) -> None:
 
 
 def test_python(folder: Path) -> None:
-    (block,) = blocks("python")
-    run([sys.executable, "-c", block], folder)
+    found = blocks("python")
+    assert len(found) == 2
+    for block in found:
+        run([sys.executable, "-c", block], folder)
 
 
 def test_target(folder: Path) -> None:

@@ -55,6 +55,12 @@ def test_the_stream_may_say_where_a_state_begins() -> None:
     np.testing.assert_array_equal(found["sum"][-1], [19, 32])
 
 
+def test_what_is_no_tensor_has_no_steps() -> None:
+    inputs = (*INPUTS, Port("s", (), "sequence_float32"))
+    with pytest.raises(FeedError, match="input `s` is of type sequence_float32, which has no st"):
+        list(steps(add, STREAM, inputs, STATES))
+
+
 def test_zeros_have_the_batch_of_the_other_inputs() -> None:
     inputs = (Port("x", (None, 2), batch_axis=0), Port("total", (1, None, 2), batch_axis=1))
 

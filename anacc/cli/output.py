@@ -81,5 +81,8 @@ def write_npz(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
             # A ZipInfo has a fixed time stamp: equal arrays make equal files.
             info = zipfile.ZipInfo(f"{name}.npy")
             with archive.open(info, "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
+                array = np.asanyarray(array)
+                # Objects are strings, which NumPy has a type of its own for.
+                array = array.astype(str) if array.dtype.kind == "O" else array
+                np.lib.format.write_array(member, array, allow_pickle=False)
     write_atomically(path, [buffer.getvalue()])

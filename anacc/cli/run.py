@@ -8,12 +8,13 @@ from typing import Any
 import click
 import numpy as np
 
-from anacc.api import Executor, load
+from anacc.api import Executor, Program, load
 from anacc.cli.console import write_json, write_note
 from anacc.cli.options import executor_options, program_argument, state_option
 from anacc.cli.output import check_output, write_npz
 from anacc.errors import UsageError
 from anacc.feeds import Array, Arrays, Stored, load_pairs, load_stored, synthetic_feed
+from anacc.host_values import is_tensor
 from anacc.metrics import snr_db
 from anacc.reports.text import plain, table
 from anacc.streaming import Run, parse_states, stacked, steps
@@ -70,6 +71,8 @@ def run_command(
         check_output(output, inputs=(program, compare, *feeds))
     stored = _stored(inputs)
     loaded = load(program, threads)
+    if output is not None:
+        _check_can_be_written(loaded)
     if stored is None and fed_back:
         raise UsageError("`--state` needs `--input`", "which says how many steps there are")
     if stored is None:
@@ -115,15 +118,39 @@ def _stored(inputs: tuple[str, ...]) -> Stored | None:
     return load_stored(files[0])
 
 
+def _check_can_be_written(program: Program) -> None:
+    """Refuse to write what `.npz` files do not hold, before the run.
+
+    Raises:
+        UsageError: an output is no tensor.
+    """
+    for port in program.outputs:
+        if not is_tensor(port.dtype):
+            raise UsageError(
+                f"output `{port.name}` is of type {port.dtype}, which an `.npz` file cannot hold",
+                "run the program without `-o`, or from Python",
+            )
+
+
 def _ratios(name: str, array: Array, wanted: Arrays, stored: Arrays) -> dict[str, float]:
+    if not _is_numeric(array):
+        return {}
     sources = {ONNX_RUNTIME: wanted, STORED: stored}
     return {key: snr_db(arrays[name], array) for key, arrays in sources.items() if name in arrays}
 
 
-def _row(name: str, array: Array, ratios: dict[str, float]) -> dict[str, Any]:
-    """What is said of an output; statistics are absent where it has no elements."""
+def _is_numeric(value: Any) -> bool:
+    """Whether an output is an array of numbers: neither strings nor a sequence of arrays."""
+    return isinstance(value, np.ndarray) and value.dtype.kind in "biuf"
+
+
+def _row(name: str, array: Any, ratios: dict[str, float]) -> dict[str, Any]:
+    """What is said of an output; statistics are absent where it has no elements, or no numbers."""
+    if not isinstance(array, np.ndarray):
+        length = 0 if array is None else len(array)
+        return {"name": name, "dtype": "sequence", "shape": [length]}
     row: dict[str, Any] = {"name": name, "dtype": str(array.dtype), "shape": list(array.shape)}
-    if array.size:
+    if array.size and _is_numeric(array):
         values = array.astype(np.float64)
         for statistic in ("min", "mean", "max", "std"):
             row[statistic] = float(getattr(values, statistic)())

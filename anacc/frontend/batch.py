@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from onnx import GraphProto, NodeProto, TensorProto
@@ -62,6 +63,9 @@ def inputs_of(graph: GraphProto, sample: Mapping[str, Array]) -> list[Input]:
     """
     inputs = []
     for entry in graph.input:
+        if not entry.type.HasField("tensor_type"):
+            inputs.append(Input(entry.name, 0, (), entry.type))
+            continue
         tensor = entry.type.tensor_type
         if tensor.elem_type not in TensorProto.DataType.values()[1:]:
             raise ModelError(f"input `{entry.name}` has no element type")
@@ -76,7 +80,7 @@ def inputs_of(graph: GraphProto, sample: Mapping[str, Array]) -> list[Input]:
                 for axis, dim in enumerate(tensor.shape.dim)
             )
         elif entry.name in sample:
-            rank = np.ndim(sample[entry.name])
+            rank = len(_shape_of(entry.name, sample[entry.name]))
             shape = tuple(f"{entry.name}:{axis}" for axis in range(rank))
         else:
             raise ModelError(
@@ -109,9 +113,9 @@ def sizes_in(inputs: list[Input], sample: Mapping[str, Array]) -> dict[str, int]
         if name not in names:
             raise FeedError(f"the model has no input `{name}`", f"it has {_listed(names)}")
     for entry in inputs:
-        if entry.name not in sample:
+        if entry.name not in sample or entry.kind is not None:
             continue
-        shape = np.shape(sample[entry.name])
+        shape = _shape_of(entry.name, sample[entry.name])
         fits = len(shape) == len(entry.shape)
         for dim, size in zip(entry.shape, shape, strict=False):
             fits = fits and size == (dim if isinstance(dim, int) else sizes.setdefault(dim, size))
@@ -119,6 +123,20 @@ def sizes_in(inputs: list[Input], sample: Mapping[str, Array]) -> dict[str, int]
             wanted = ", ".join(str(dim) for dim in entry.shape)
             raise FeedError(f"input `{entry.name}` has shape {shape}, not ({wanted})")
     return sizes
+
+
+def _shape_of(name: str, value: Any) -> tuple[int, ...]:
+    """The shape of an array, or of a list of arrays of one shape.
+
+    Raises:
+        FeedError: their shapes differ.
+    """
+    try:
+        return np.shape(value)
+    except ValueError:
+        raise FeedError(
+            f"input `{name}` is a list of arrays of several shapes, no tensor"
+        ) from None
 
 
 def check_symbols(inputs: list[Input], shapes: Mapping[str, int]) -> None:

@@ -17,6 +17,8 @@ from onnx import ModelProto, NodeProto, TensorProto, TypeProto, helper, numpy_he
 
 from anacc.errors import ModelError
 from anacc.frontend.external import Array, array_of
+from anacc.frontend.kinds import runtime_type
+from anacc.host_values import for_onnx_runtime
 
 _INLINE_BYTES = 1024
 _NATIVE = {np.dtype(name) for name in ("f2", "f4", "f8", "?", "i1", "i2", "i4", "i8")}
@@ -104,20 +106,24 @@ class Session:
             ModelError: if ONNX Runtime fails on it.
         """
         try:
-            outputs: list[Any] = self._session.run(None, dict(feed))
+            given = {name: for_onnx_runtime(value) for name, value in feed.items()}
+            outputs: list[Any] = self._session.run(None, given)
         except Exception as error:
             raise ModelError(f"ONNX Runtime cannot run the model: {reason_of(error)}") from error
         return outputs
 
     def output_types(self) -> dict[str, TypeProto]:
-        """The types of the outputs that are tensors, as far as ONNX Runtime infers them."""
+        """The types of the outputs, as far as ONNX Runtime infers them."""
         types = {}
         for output in self._session.get_outputs():
-            element = output.type.removeprefix("tensor(").removesuffix(")")
-            code = getattr(TensorProto, element.upper(), None)
-            if output.type.startswith("tensor(") and code is not None:
-                # ONNX Runtime writes an unknown rank like a scalar: such a shape is no news.
-                types[output.name] = helper.make_tensor_type_proto(code, output.shape or None)
+            found = runtime_type(output.type)
+            if found is None:
+                continue
+            types[output.name] = found
+            # ONNX Runtime writes an unknown rank like a scalar: such a shape is no news.
+            if found.HasField("tensor_type") and output.shape:
+                code = found.tensor_type.elem_type
+                types[output.name] = helper.make_tensor_type_proto(code, output.shape)
         return types
 
 
@@ -132,7 +138,10 @@ def reason_of(error: Exception) -> str:
 def evaluate(
     node: NodeProto, arrays: Mapping[str, Array], opsets: Sequence[onnx.OperatorSetIdProto]
 ) -> list[Array] | None:
-    """The results of a node on arrays.
+    """The results of a node on arrays; those of small ones are remembered.
+
+    Shape arithmetic is evaluated for several sizes of the batch and ways to see it, mostly on the
+    same numbers, and a session costs more than all the rest of an import.
 
     Args:
         node: the node; it has no inner graphs.
@@ -145,6 +154,33 @@ def evaluate(
     plain = _plain_value(node, arrays)
     if plain is not None:
         return [plain]
+    small = sum(array.nbytes for array in arrays.values()) <= _INLINE_BYTES
+    if not small or any(array.dtype not in _NATIVE for array in arrays.values()):
+        return _evaluate(node, arrays, opsets)
+    key = (
+        node.SerializeToString(deterministic=True),
+        tuple(opset.SerializeToString(deterministic=True) for opset in opsets),
+        tuple((name, a.dtype.str, a.shape, a.tobytes()) for name, a in arrays.items()),
+    )
+    if key not in _REMEMBERED:
+        results = _evaluate(node, arrays, opsets)
+        if sum(array.nbytes for array in results or ()) > _INLINE_BYTES:
+            return results
+        while len(_REMEMBERED) >= _MOST_REMEMBERED:
+            _REMEMBERED.pop(next(iter(_REMEMBERED)), None)
+        _REMEMBERED[key] = results
+    return _REMEMBERED[key]
+
+
+_MOST_REMEMBERED = 4096
+_REMEMBERED: dict[object, list[Array] | None] = {}
+"""Results of `evaluate`; they are read only."""
+
+
+def _evaluate(
+    node: NodeProto, arrays: Mapping[str, Array], opsets: Sequence[onnx.OperatorSetIdProto]
+) -> list[Array] | None:
+    """The results of a node on arrays; see `evaluate`."""
     feed = {name: array for name, array in arrays.items() if array.dtype in _NATIVE}
     inputs = [
         helper.make_tensor_value_info(

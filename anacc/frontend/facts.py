@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 import numpy as np
-from onnx import ModelProto, NodeProto
+from onnx import ModelProto, NodeProto, TypeProto
 
 from anacc.frontend.external import Array
 from anacc.frontend.inference import Inference, Known, known_array, known_input
@@ -31,11 +31,23 @@ _SMALL = 3
 
 @dataclass(frozen=True)
 class Input:
-    """An input of the model: ONNX element type, and shape of integers and names of symbols."""
+    """An input of the model: ONNX element type, and shape of integers and names of symbols.
+
+    One that is no tensor has its type in `kind`, and neither elements nor axes.
+    """
 
     name: str
     element: int
     shape: tuple[Dim, ...]
+    kind: TypeProto | None = None
+
+    def known(self, size: int | None) -> Known:
+        """Its type, for a size of the axes that are no integers; None: these are open."""
+        if self.kind is not None:
+            return Known(self.kind)
+        return known_input(
+            self.element, [dim if isinstance(dim, int) else size for dim in self.shape]
+        )
 
 
 class Obstacle(Enum):
@@ -184,12 +196,7 @@ def gather_facts(
 
 
 def _sized(inputs: list[Input], size: int) -> dict[str, Known]:
-    return {
-        entry.name: known_input(
-            entry.element, tuple(dim if isinstance(dim, int) else size for dim in entry.shape)
-        )
-        for entry in inputs
-    }
+    return {entry.name: entry.known(size) for entry in inputs}
 
 
 def _without_baked_batch(

@@ -30,7 +30,8 @@ from anacc.frontend.control_flow import expand
 from anacc.frontend.derived import Derived
 from anacc.frontend.external import Array
 from anacc.frontend.facts import Facts, Input, gather_facts
-from anacc.frontend.inference import DoesNotFit, Known, fold_constants, known_input, misfit
+from anacc.frontend.inference import DoesNotFit, Known, fold_constants, misfit
+from anacc.frontend.kinds import kind_of
 from anacc.frontend.node import Node, Scope, Unsupported
 from anacc.frontend.ordering import reads
 from anacc.frontend.reading import Original, read
@@ -108,12 +109,7 @@ def _check_fit(model: ModelProto, constants: Mapping[str, Known], inputs: list[I
     Raises:
         ModelError: there is one.
     """
-    open_inputs = {
-        entry.name: known_input(
-            entry.element, [dim if isinstance(dim, int) else None for dim in entry.shape]
-        )
-        for entry in inputs
-    }
+    open_inputs = {entry.name: entry.known(None) for entry in inputs}
     reason = misfit(model, constants, open_inputs)
     if reason is not None:
         raise ModelError(reason) from None
@@ -188,7 +184,7 @@ def _check_outputs(graph: GraphProto, facts: Facts) -> None:
         ModelError: naming the output.
     """
     for entry in graph.output:
-        declared = known_input(entry.type.tensor_type.elem_type, ()).dtype
+        declared = kind_of(entry.type)
         actual = facts.types[entry.name].dtype
         if "unknown" not in (declared, actual) and declared != actual:
             raise ModelError(f"output `{entry.name}` is declared {declared}, but is {actual}")

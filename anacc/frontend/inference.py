@@ -18,6 +18,7 @@ from onnx import ModelProto, NodeProto, TypeProto, checker, helper, numpy_helper
 from anacc.errors import ModelError
 from anacc.frontend.evaluation import Session, evaluate, size_of
 from anacc.frontend.external import Array
+from anacc.frontend.kinds import kind_of
 from anacc.frontend.ordering import reads
 from anacc.frontend.rounding import correct_pool
 
@@ -51,13 +52,7 @@ class Known:
     @property
     def dtype(self) -> str:
         """The element type in NumPy's spelling, or the word for what is not a tensor."""
-        kind = self.type.WhichOneof("value")
-        if kind != "tensor_type" or not self.type.tensor_type.elem_type:
-            return "unknown" if kind in (None, "tensor_type") else kind.removesuffix("_type")
-        try:
-            return str(helper.tensor_dtype_to_np_dtype(self.type.tensor_type.elem_type).name)
-        except KeyError:
-            return "unknown"
+        return kind_of(self.type)
 
     @property
     def shape(self) -> tuple[int, ...] | None:

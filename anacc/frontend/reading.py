@@ -23,12 +23,15 @@ from anacc.errors import ModelError
 from anacc.files import open_regular
 from anacc.frontend.external import Array, array_of, dense_array_of, embed, external_file
 from anacc.frontend.functions import expand_functions
+from anacc.frontend.kinds import kind_of
 from anacc.frontend.ordering import inner_graphs, name_nodes, sort_nodes
+from anacc.host_values import is_kind
 
 OLDEST_OPSET = 7
-"""Older operator sets broadcast by attributes; no ONNX Runtime that we know runs them."""
-NEWEST_OPSET = 27
-"""The newest operator set that ONNX Runtime 1.32 runs."""
+"""Older operator sets broadcast by attributes, and no ONNX Runtime that we know runs those; a model
+of which every operator stayed the same until this one is read as being of this one."""
+NEWEST_OPSET = onnx.defs.onnx_opset_version()
+"""The newest operator set that the installed onnx knows: shape inference knows no later one."""
 _MAX_BYTES = 2**31 - 1
 """Protocol buffers hold no more."""
 _MAX_DEPTH = 33
@@ -149,7 +152,11 @@ def _check_version(proto: ModelProto, label: str) -> None:
     if not proto.graph.output:
         raise ModelError(f"{label} has no outputs")
     versions = {entry.domain: entry.version for entry in proto.opset_import}
-    versions.setdefault("", versions.pop("ai.onnx", 1))
+    # A model of other domains alone need not say which version of the default one it has.
+    foreign = bool(versions) and not any(n.domain in ("", "ai.onnx") for n in proto.graph.node)
+    versions.setdefault("", versions.pop("ai.onnx", NEWEST_OPSET if foreign else 1))
+    if _is_unchanged(proto.graph, versions[""]):
+        versions[""] = OLDEST_OPSET
     if not OLDEST_OPSET <= versions[""] <= NEWEST_OPSET:
         raise ModelError(
             f"{label} uses operator set {versions['']}; {OLDEST_OPSET} to {NEWEST_OPSET} are known",
@@ -177,6 +184,26 @@ def _shorten_domains(holder: GraphProto | FunctionProto) -> None:
         node.domain = "" if node.domain == "ai.onnx" else node.domain
         for inner in inner_graphs(node):
             _shorten_domains(inner)
+
+
+def _is_unchanged(graph: GraphProto, version: int) -> bool:
+    """Whether all operators of a graph of an old operator set mean the same in `OLDEST_OPSET`."""
+    if not 0 < version < OLDEST_OPSET:
+        return False
+    try:
+        return all(
+            onnx.defs.get_schema(node.op_type, version, "").since_version
+            == onnx.defs.get_schema(node.op_type, OLDEST_OPSET, "").since_version
+            for node in graph.node
+            if node.domain in ("", "ai.onnx")
+        ) and all(
+            _is_unchanged(inner, version)
+            for node in graph.node
+            for attribute in node.attribute
+            for inner in (attribute.g, *attribute.graphs)
+        )
+    except onnx.defs.SchemaError:
+        return False
 
 
 def _has_text(message: Message) -> bool:
@@ -296,8 +323,12 @@ def _with_constants_as_inputs(proto: ModelProto, constants: dict[str, Array]) ->
 
 def _check(proto: ModelProto, constants: dict[str, Array], label: str) -> None:
     for entry in proto.graph.input:
-        if entry.type.WhichOneof("value") != "tensor_type":
-            raise ModelError(f"input `{entry.name}` of {label} is not a tensor")
+        if not is_kind(kind_of(entry.type)):
+            raise ModelError(
+                f"input `{entry.name}` of {label} is of type {kind_of(entry.type)}, "
+                "which programs cannot hold",
+                "feed it as numbers or strings of a byte or more each",
+            )
     try:
         checker.check_model(_with_constants_as_inputs(proto, constants))
     except (checker.ValidationError, RuntimeError, ValueError) as error:

@@ -14,7 +14,9 @@ from anacc.errors import CompileError, FeedError
 from anacc.frontend.derived import Derived
 from anacc.frontend.evaluation import Session
 from anacc.frontend.external import Array
+from anacc.frontend.kinds import type_of
 from anacc.frontend.ordering import reads
+from anacc.host_values import is_tensor
 from anacc.ir import TensorType
 
 _CACHED_SESSIONS = 2
@@ -183,6 +185,8 @@ class SourceModel:
         for port in self.ports.inputs:
             if port.name not in feed:
                 raise FeedError(f"input `{port.name}` is missing")
+            if not is_tensor(port.dtype):
+                continue
             array = np.asarray(feed[port.name])
             wanted = port.shape or ()
             fits = len(array.shape) == len(wanted)
@@ -264,13 +268,8 @@ class SourceModel:
 
 
 def value_info(name: str, kind: TensorType) -> onnx.ValueInfoProto:
-    """The ONNX declaration of a tensor; without a type if it is no tensor, or its type unknown."""
-    try:
-        dtype = np.dtype(kind.dtype)
-    except TypeError:
-        return onnx.ValueInfoProto(name=name)
-    element = helper.np_dtype_to_tensor_dtype(dtype)
-    return helper.make_tensor_value_info(name, element, kind.shape)
+    """The ONNX declaration of a value; without a type if that is unknown."""
+    return onnx.ValueInfoProto(name=name, type=type_of(kind.dtype, kind.shape))
 
 
 def port_of(name: str, kind: TensorType) -> Port:

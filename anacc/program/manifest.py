@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from anacc.host_values import KIND
+
 FORMAT_VERSION = 1
 
-TensorType = Literal[
-    "float32", "float16", "float64", "int8", "uint8", "int16", "uint16", "int32", "uint32",
-    "int64", "uint64", "bool",
-]  # fmt: skip
+Kind = Annotated[str, Field(pattern=KIND)]
+"""What a value of the host is, such as `float32` or `sequence_int64`: see `anacc.host_values`."""
 
 
 class _Strict(BaseModel):
@@ -27,13 +27,14 @@ class Border(_Strict):
 
     An INT8 channel holds clamp(rint(v / scale), -127, 127), a BINARY16 channel h(v / scale); back,
     v = element * scale in binary32.  A TENSOR channel holds the tensor itself and ignores
-    `permutation` and `scale`.  Where the border of a model input or output is of type float32 and
-    the port of float16 or float64, the tensor is converted, to nearest even.
+    `permutation` and `scale`; strings, sequences and optionals go through no other, and what is no
+    tensor has no axes here.  Where the border of a model input or output is of type float32 and the
+    port of float16 or float64, the tensor is converted, to nearest even.
     """
 
     name: str  # the ONNX tensor
     channel: int = Field(ge=0)
-    dtype: TensorType
+    dtype: Kind
     shape: tuple[int | None, ...]  # with the batch axis; its size where it is fixed, else None
     batch_axis: int | None
     permutation: tuple[int, ...]  # of the axes that remain without the batch axis
@@ -50,10 +51,11 @@ class Segment(_Strict):
 
 
 class Port(_Strict):
-    """An input or output of the model as ONNX Runtime would show it."""
+    """An input or output of the model as ONNX Runtime would show it; what is no tensor has no axes
+    here."""
 
     name: str
-    dtype: TensorType
+    dtype: Kind
     shape: tuple[int | None, ...]  # None: the symbolic batch; empty if `dynamic`
     batch_axis: int | None
     dynamic: bool = False  # the shape depends on the data: an output that the host computes

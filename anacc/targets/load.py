@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import stat
 import tomllib
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,15 @@ def load_target(name_or_path: str | Path) -> Target:
         TargetError: there is no such target or file, or the file states something wrong; the
             message names the dotted key and the reason, the hint says the way out.
     """
+    if isinstance(name_or_path, str) and name_or_path in shipped_targets():
+        return _shipped(name_or_path)
     return _validated(*_resolve(name_or_path, Path(), ()))
+
+
+@cache
+def _shipped(name: str) -> Target:
+    """A shipped target: it cannot change, and reading it takes longer than compiling a node."""
+    return _validated(*_resolve(name, Path(), ()))
 
 
 def target_to_data(target: Target) -> dict[str, Any]:

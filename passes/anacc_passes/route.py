@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from anacc.errors import CompileError
@@ -45,23 +46,25 @@ class Link:
     destination: str
 
 
-def links(target: Target) -> list[Link]:
+@lru_cache(maxsize=8)
+def links(target: Target) -> tuple[Link, ...]:
     """All links of a chip, in the order of their numbers.
 
     For each core in order come those to its right, left, lower and upper neighbour, as far as they
     exist; then for each GDPU the one to it; then for each the one from it.
     """
-    return [
+    return tuple(
         Link(index, _text(source), _text(destination))
         for (source, destination), index in _numbers(target).items()
-    ]
+    )
 
 
 def _text(node: Node) -> str:
     return f"{node[0]} 0.{node[1]}"
 
 
-def _numbers(target: Target) -> dict[tuple[Node, Node], int]:
+@lru_cache(maxsize=8)
+def _numbers(target: Target) -> Mapping[tuple[Node, Node], int]:
     """The number of the link between two nodes."""
     rows, columns = target.grid.rows.value, target.grid.columns.value
     directions = target.links.directions.value

@@ -45,8 +45,10 @@ class Tile:
             CompileError: if a layer needs a unit that the target does not have.
         """
         samples = None
-        if self.feed is not None:
-            samples = Samples.of(module, next(iter(slices(module, self.feed, SAMPLES))))
+        # Calibration data without samples has no slice; it was refused where a scale needs one.
+        part = None if self.feed is None else next(iter(slices(module, self.feed, SAMPLES)), None)
+        if part is not None:
+            samples = Samples.of(module, part)
         builder = Builder(module, self.target, self.read_mode, samples)
         demanded = _chip_demands(module)
         whole = _host_demands(module)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from anacc.errors import FeedError, ProgramError
+from anacc.host_values import NUMBERS, is_tensor, mismatch
 from anacc.program.manifest import Border, Manifest, Port
 from anacc.program.model import Channel, Float32Array, Format
 from anacc.program.names import shown
@@ -61,28 +62,26 @@ def check_feed(feed: Mapping[str, Array], manifest: Manifest) -> int:
     return 1 if batch is None else batch
 
 
-def check_result(tensor: object, border: Border, channel: Channel, batch: int) -> Array:
+def check_result(value: Any, border: Border, channel: Channel, batch: int) -> Any:
     """A result of a host segment, once it was found to be what its border says.
 
-    A tensor that stays on the host may have a shape that nobody knew before, stated as no axes.
+    A tensor that stays on the host may have a shape that nobody knew before, stated as no axes;
+    and only there is a value that is no tensor.
 
     Raises:
-        ProgramError: it is no tensor, or has another type or shape.
+        ProgramError: it has another type or shape.
     """
     name = shown(border.name)
-    if not isinstance(tensor, np.ndarray):
-        raise ProgramError(f"host segment: its result `{name}` is not a tensor")
-    if tensor.dtype != np.dtype(border.dtype):
-        raise ProgramError(
-            f"host segment: its result `{name}` has element type {tensor.dtype}, not {border.dtype}"
-        )
+    reason = mismatch(value, border.dtype)
+    if reason is not None:
+        raise ProgramError(f"host segment: its result `{name}` {reason}")
     unknown = channel.format is Format.TENSOR and not border.shape
     expected = _sizes(border, batch)
-    if not unknown and list(tensor.shape) != expected:
+    if not unknown and list(value.shape) != expected:
         raise ProgramError(
-            f"host segment: its result `{name}` has shape {list(tensor.shape)}, not {expected}"
+            f"host segment: its result `{name}` has shape {list(value.shape)}, not {expected}"
         )
-    return tensor
+    return value
 
 
 def check_output(tensor: Array, port: Port, batch: int) -> Array:
@@ -92,7 +91,7 @@ def check_output(tensor: Array, port: Port, batch: int) -> Array:
         ProgramError: it has another shape.
     """
     expected = _sizes(port, batch)
-    if not port.dynamic and list(tensor.shape) != expected:
+    if is_tensor(port.dtype) and not port.dynamic and list(tensor.shape) != expected:
         name = shown(port.name)
         raise ProgramError(f"output `{name}` has shape {list(tensor.shape)}, not {expected}")
     return typed(tensor, port)
@@ -235,15 +234,16 @@ def _cast(values: Float32Array, kind: np.dtype[Any]) -> Array:
     return np.clip(rounded, float(limits.min), float(limits.max)).astype(kind)
 
 
-def _check_array(array: Array, port: Port) -> int | None:
+def _check_array(array: Any, port: Port) -> int | None:
     """Check one input; its batch size, or None where it has no batch axis."""
-    if not isinstance(array, np.ndarray):
-        raise FeedError(f"input `{port.name}` is not a NumPy array but {type(array).__name__}")
-    if array.dtype != np.dtype(port.dtype):
-        raise FeedError(
-            f"input `{port.name}` has element type {array.dtype}, not {port.dtype}",
-            f"convert it with `.astype(numpy.{port.dtype.replace('bool', 'bool_')})`",
-        )
+    reason = mismatch(array, port.dtype)
+    if reason is not None:
+        numbers = port.dtype in NUMBERS and isinstance(array, np.ndarray)
+        name = port.dtype.replace("bool", "bool_")
+        hint = f"convert it with `.astype(numpy.{name})`" if numbers else None
+        raise FeedError(f"input `{port.name}` {reason}", hint)
+    if not is_tensor(port.dtype):
+        return None
     fits = array.ndim == len(port.shape) and all(
         expected is None or axis == port.batch_axis or size == expected
         for axis, (size, expected) in enumerate(zip(array.shape, port.shape, strict=True))

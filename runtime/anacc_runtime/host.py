@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from anacc.errors import ProgramError
+from anacc.host_values import for_onnx_runtime
 from anacc_runtime.registers import Array
 
 
@@ -40,7 +41,8 @@ class HostSegment:
         try:
             if self._session is None:
                 self._session = _session(self._models[self._number])
-            result: list[object] = self._session.run(outputs, dict(feed))
+            given = {name: for_onnx_runtime(value) for name, value in feed.items()}
+            result: list[object] = self._session.run(outputs, given)
         except ProgramError:
             raise
         except Exception as error:  # ONNX Runtime has an exception class for each status code

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import ModelProto, TensorProto, helper, parser
+from onnx import ModelProto, TensorProto, TypeProto, helper, parser
 
 from anacc.errors import ModelError
 from anacc.frontend import import_model
@@ -76,14 +76,41 @@ def test_every_truncation_is_one_sentence(tmp_path: Path) -> None:
 
 
 def test_versions() -> None:
-    for opset in (6, NEWEST_OPSET + 1):
+    add = "g (float[N,3] x) => (float[N,3] y) { y = Add (x, x) }"
+    for opset, text in ((6, add), (NEWEST_OPSET + 1, RELU)):
         with pytest.raises(ModelError, match=f"uses operator set {opset}"):
-            import_model(model(RELU, opset))
+            import_model(model(text, opset))
     for opset in (7, NEWEST_OPSET):
         check(model(RELU, opset), "relu")
+    assert import_model(model(RELU, 6)).ops  # Relu is the same in 6 and 7; that of 5 is not
+    with pytest.raises(ModelError, match="uses operator set 5"):
+        import_model(model(RELU, 5))
     newer = model(RELU)
     newer.ir_version = 99
     assert import_model(newer).ops
+
+
+@pytest.mark.parametrize("opset", range(7, onnx.defs.onnx_opset_version() + 1))
+def test_every_operator_set_that_onnx_knows(opset: int) -> None:
+    text = "g (float[N,3] x) => (float[N,4] y) { t = MatMul (x, w)  y = Relu (t) }"
+    check(model(text, opset, w=floats(3, 4)), "linear", "relu")
+
+
+def test_a_model_of_another_domain_alone_needs_no_default_operator_set() -> None:
+    node = helper.make_node("Scaler", ["x"], ["y"], domain="ai.onnx.ml", offset=[1.0], scale=[2.0])
+    graph = helper.make_graph(
+        [node],
+        "g",
+        [helper.make_tensor_value_info("x", 1, ["N", 3])],
+        [helper.make_tensor_value_info("y", 1, ["N", 3])],
+    )
+    opset = [helper.make_opsetid("ai.onnx.ml", 3)]
+    proto: ModelProto = helper.make_model(graph, opset_imports=opset, ir_version=8)
+    assert [op.kind for op in import_model(proto).ops] == ["host"]
+    proto.graph.node.append(helper.make_node("Add", ["y", "y"], ["z"]))
+    proto.graph.output[0].name = "z"
+    with pytest.raises(ModelError, match="uses operator set 1; "):
+        import_model(proto)
 
 
 @pytest.mark.parametrize(
@@ -253,8 +280,15 @@ def test_absolute_places_are_refused(tmp_path: Path) -> None:
         import_model(external_model(tmp_path, str(tmp_path / "w.bin")))
 
 
-def test_inputs_that_are_no_tensors() -> None:
-    kind = helper.make_sequence_type_proto(helper.make_tensor_type_proto(1, [3]))
+@pytest.mark.parametrize(
+    ("kind", "word"),
+    [
+        (helper.make_sparse_tensor_type_proto(1, [3]), "sparse_tensor"),
+        (helper.make_map_type_proto(7, helper.make_tensor_type_proto(1, [3])), "map"),
+        (helper.make_tensor_type_proto(TensorProto.INT4, [3]), "int4"),
+    ],
+)
+def test_inputs_that_programs_cannot_hold(kind: TypeProto, word: str) -> None:
     graph = helper.make_graph(
         [helper.make_node("SequenceLength", ["s"], ["y"])],
         "g",
@@ -263,7 +297,7 @@ def test_inputs_that_are_no_tensors() -> None:
     )
     opset = [helper.make_opsetid("", 17)]
     proto: ModelProto = helper.make_model(graph, opset_imports=opset, ir_version=8)
-    with pytest.raises(ModelError, match="input `s` of the model is not a tensor"):
+    with pytest.raises(ModelError, match=f"input `s` of the model is of type {word}, which"):
         import_model(proto)
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from onnx import ModelProto, helper
 
+import anacc
 from anacc.errors import CompileError
 from anacc.ir import Channel
 from anacc.ir.parse import parse_module
@@ -105,3 +108,19 @@ def test_the_parts_of_a_token_leave_in_one_channel() -> None:
     assert [kind.token_size for kind in sizes if isinstance(kind, Channel)] == [2, 2, 1]
     assert regroup.kind == "regroup" and regroup.operands == gather.results
     assert output.operands == regroup.results
+
+
+def test_calibration_data_without_samples_is_no_obstacle_where_all_runs_on_the_host() -> None:
+    """Nothing of such a model has a scale, so that no sample is asked for."""
+    node = helper.make_node("Trilu", ["x"], ["y"], name="Trilu")
+    graph = helper.make_graph(
+        [node],
+        "g",
+        [helper.make_tensor_value_info("x", 1, ["N", 5])],
+        [helper.make_tensor_value_info("y", 1, ["N", 5])],
+    )
+    opset = [helper.make_opsetid("", 17)]
+    proto: ModelProto = helper.make_model(graph, opset_imports=opset, ir_version=8)
+    nothing = {"x": np.zeros((0, 5), np.float32)}
+    program = anacc.compile(proto, calibration=nothing)
+    assert program.run(nothing)["y"].shape == (0, 5)

@@ -11,7 +11,7 @@ from anacc.errors import ProgramError
 from anacc.program.assembly import assemble
 from anacc.program.check import check
 from anacc.program.image import Image
-from anacc.program.manifest import FORMAT_VERSION, Border, Manifest, Port, Segment, TensorType
+from anacc.program.manifest import FORMAT_VERSION, Border, Manifest, Port, Segment
 from anacc.program.model import Code
 from anacc.targets import load_target, target_to_data
 
@@ -116,7 +116,7 @@ TEXT = """\
 
 
 def border(
-    name: str, channel: int, shape: tuple[int | None, ...], dtype: TensorType = "float32"
+    name: str, channel: int, shape: tuple[int | None, ...], dtype: str = "float32"
 ) -> Border:
     """A border with the batch first and the other axes in order."""
     return Border(

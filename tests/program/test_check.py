@@ -197,6 +197,8 @@ def replace(**update: Any) -> Callable[[Image], Image]:
         ),
         (border(1, dtype="float16"), "border 1 `h`: type or shape is not the model's"),
         (border(4, name="h"), "type or shape is not the model's"),
+        (border(0, dtype="object"), "border 0 `x`: it is of type object, of which the chip takes"),
+        (border(0, dtype="sequence_float32"), "of type sequence_float32 and yet has 3 axes"),
         (border(0, channel=8), "border 0 `x`: channel 8 does not exist"),
         (border(0, shape=(None, None, 4)), "axis 1 has no size and is not the batch axis"),
         (border(0, shape=(None, -6, 4)), "axis 1 has the size -6"),

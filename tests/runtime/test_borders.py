@@ -25,6 +25,7 @@ GOOD = {"first": ONE, "even": np.zeros((2, 3, 3), np.float32), "odd": np.ones((2
         ({"zzz": ONE}, "no input `zzz`\nhint: the inputs are `first`, `even`, `odd`"),
         ({"first": ONE.astype(np.float64)}, "`first` has element type float64, not float32\nhint"),
         ({"first": ONE.astype(np.int8)}, "element type int8"),
+        ({"first": [ONE]}, "input `first` is not a NumPy array but list"),
         ({"first": ONE[0]}, r"`first` has shape [6, 2], not [batch, 6, 2]"),
         ({"first": ONE[:, :5]}, r"shape [2, 5, 2], not [batch, 6, 2]"),
         ({"even": GOOD["even"][:1]}, "`even` has 1 samples, but input `first` has 2"),

@@ -104,7 +104,7 @@ def segment_to(channel_format: Format, *nodes: Any) -> Image:
         (helper.make_node("ReduceSum", ["a"], ["y"], keepdims=0), r"has shape [], not [3, 2]"),
         (helper.make_node("Concat", ["a", "a"], ["y"], axis=0), "has shape [6, 2], not [3, 2]"),
         (helper.make_node("Concat", ["a", "a"], ["y"], axis=1), "has shape [3, 4], not [3, 2]"),
-        (helper.make_node("SequenceConstruct", ["a"], ["y"]), "is not a tensor"),
+        (helper.make_node("SequenceConstruct", ["a"], ["y"]), "is not a NumPy array but list"),
         (
             helper.make_node("Cast", ["a"], ["y"], to=TensorProto.STRING),
             "has element type object, not float32",

@@ -6,6 +6,7 @@ from collections import Counter
 
 import numpy as np
 
+from anacc.host_values import NUMBERS, is_tensor
 from anacc.program.checks.fault import fault
 from anacc.program.graph import border_elements, instruction_borders
 from anacc.program.image import Image
@@ -52,6 +53,8 @@ def check_borders(image: Image) -> None:
 def _shape(manifest: Manifest, border: Border | Port) -> str | None:
     """Only the batch axis may have an open size, and it has that of the batch."""
     rank, axis = len(border.shape), border.batch_axis
+    if rank and not is_tensor(border.dtype):
+        return f"it is of type {border.dtype} and yet has {rank} axes"
     if rank > MAX_RANK:
         return f"there are {rank} axes, more than {MAX_RANK}"
     if axis is not None and not 0 <= axis < rank:
@@ -87,6 +90,8 @@ def _tokens(image: Image, border: Border) -> str | None:
     channel = image.code.channels[border.channel]
     if channel.format is Format.TENSOR:
         return None
+    if border.dtype not in NUMBERS:
+        return f"it is of type {border.dtype}, of which the chip takes and gives nothing"
     if channel.format not in (Format.INT8, Format.BINARY16):
         return f"channel {border.channel} holds {channel.format.value}, not i8, f16 or tensor"
     elements = border_elements(border)
