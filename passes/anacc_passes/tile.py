@@ -20,7 +20,7 @@ from anacc_passes.tiling.full_scale import SAMPLES, Feed, Samples
 from anacc_passes.tiling.movement import lower_move
 from anacc_passes.tiling.pointwise import lower_pointwise
 from anacc_passes.tiling.pooling import lower_pool
-from anacc_passes.tiling.recurrent import lower_lstm
+from anacc_passes.tiling.recurrent import lower_recurrent
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Tile:
             if op.kind == "host":
                 lower_host(builder, op, demanded, whole)
             elif op.kind == "lstm":
-                builder.tokens.update(lower_lstm(builder, op, demanded))
+                builder.tokens.update(lower_recurrent(builder, op, demanded))
             else:
                 result = op.results[0]
                 lower = _LOWER[op.kind]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from anacc.ir import BATCH, Level, Module, Op, TensorType, Value, verify
 from anacc_passes.tiling.builder import Builder
 from anacc_passes.tiling.layout import natural
-from anacc_passes.tiling.recurrent import lower_lstm
+from anacc_passes.tiling.recurrent import lower_recurrent
 from tests.passes.chip_interpreter import Array, feed, gather, tile, to_tokens, whole_tokens
 from tests.passes.chips import target
 
@@ -201,7 +201,7 @@ LSTMS = st.builds(
 def test_an_lstm(lstm: Lstm) -> None:
     builder, given_ = lowered(lstm)
     demanded = {"%y": BOTH, "%y_h": BOTH, "%y_c": frozenset({"f16"})}
-    found = lower_lstm(builder, builder.module.ops[0], demanded)
+    found = lower_recurrent(builder, builder.module.ops[0], demanded)
     channels = evaluate(builder, given_)
     expected = lstm.reference()
     for name, forms in demanded.items():
@@ -218,7 +218,7 @@ def test_an_lstm(lstm: Lstm) -> None:
 def test_tiles_of_an_lstm_fit_and_cover_its_matrices(lstm: Lstm) -> None:
     builder, _ = lowered(lstm)
     demanded = {"%y": BOTH, "%y_h": frozenset[str](), "%y_c": frozenset[str]()}
-    assert lower_lstm(builder, builder.module.ops[0], demanded).keys() == {"%y"}
+    assert lower_recurrent(builder, builder.module.ops[0], demanded).keys() == {"%y"}
     seen: dict[str, Array] = {}
     for op in builder.ops:
         if op.kind == "tile":
@@ -237,7 +237,7 @@ def test_a_chunk_holds_no_more_units_than_a_crossbar_has_rows() -> None:
     builder = Builder(Lstm("forward", 2, 1, 5, False).module(), low, "4-phase")
     feed(builder, "%x", natural((2, 1)), np.zeros((2, 1)), X_SCALE)
     demanded = {"%y": BOTH, "%y_h": frozenset[str](), "%y_c": frozenset[str]()}
-    lower_lstm(builder, builder.module.ops[0], demanded)
+    lower_recurrent(builder, builder.module.ops[0], demanded)
     heights = [len(builder.constants[op.operands[0]]) for op in builder.ops if op.kind == "tile"]
     assert max(heights) <= 2
 
@@ -246,7 +246,7 @@ def test_a_cell_state_that_is_needed_in_codes_becomes_codes() -> None:
     lstm = Lstm("forward", 2, 1, 3, False)
     builder, _ = lowered(lstm)
     demanded = {"%y": frozenset[str](), "%y_h": frozenset[str](), "%y_c": frozenset({"i8"})}
-    found = lower_lstm(builder, builder.module.ops[0], demanded)
+    found = lower_recurrent(builder, builder.module.ops[0], demanded)
     assert builder.type(found["%y_c"].parts["i8"][0]).format == "i8"
 
 
@@ -265,7 +265,7 @@ def test_a_constant_initial_state(zero: bool) -> None:
     builder = Builder(module, SMALL, "4-phase")
     given_ = feed(builder, "%x", natural((2, 2)), lstm.inputs["%x"], X_SCALE)
     demanded = {"%y": frozenset[str](), "%y_h": frozenset({"f16"}), "%y_c": frozenset({"f16"})}
-    found = lower_lstm(builder, op, demanded)
+    found = lower_recurrent(builder, op, demanded)
     cells = [op for op in builder.ops if op.kind == "lstm_cell"]
     assert all(bool(name) is not zero for cell in cells for name in cell.operands[1:])
     channels = evaluate(builder, given_)
