@@ -31,6 +31,7 @@ from anacc.frontend.node import Node, Scope, Unsupported
 from anacc.frontend.ordering import reads
 from anacc.frontend.reading import Original, read
 from anacc.frontend.registry import importer_of
+from anacc.frontend.sequences import rewrite_sequences
 from anacc.frontend.source import Ports, SourceModel, clean_model, port_of
 from anacc.ir import BATCH, Level, Module, Op, TensorType, Value
 
@@ -58,6 +59,7 @@ def import_model(
         CompileError: if a dimension has no size.
     """
     original = read(model)
+    rewrite_sequences(original.model.graph)
     given = dict(sample or {})
     inputs = inputs_of(original.model.graph, given)
     check_symbols(inputs, shapes or {})

@@ -8,6 +8,7 @@ the producer has them, and codes otherwise.  Data movement passes on what it get
 from __future__ import annotations
 
 from anacc.ir import Module, Op
+from anacc.ir.cells import CELLS
 
 INT8 = "i8"
 BINARY16 = "f16"
@@ -19,7 +20,7 @@ def _wanted(op: Op, position: int) -> str:
     """The format in which an op would like its operand (not for data movement)."""
     if op.kind in ("max_pool", "average_pool", "crossbar"):
         return INT8
-    if op.kind == "lstm":
+    if op.kind in CELLS:
         return INT8 if position == 0 else BINARY16
     return BINARY16
 

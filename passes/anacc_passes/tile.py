@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from anacc.ir import Level, Module
+from anacc.ir.cells import CELLS
 from anacc.targets import Target
 from anacc_passes.calibrate import slices
 from anacc_passes.formats import MOVES, POINTWISE, demands
@@ -56,7 +57,7 @@ class Tile:
         for op in module.ops:
             if op.kind == "host":
                 lower_host(builder, op, demanded, whole)
-            elif op.kind == "lstm":
+            elif op.kind in CELLS:
                 builder.tokens.update(lower_recurrent(builder, op, demanded))
             else:
                 result = op.results[0]

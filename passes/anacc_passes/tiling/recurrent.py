@@ -4,7 +4,11 @@ The hidden units are cut into chunks of at most what a GDPU and the rows and col
 hold.  A chunk has a column of tiles for each of its blocks of gates: first the input's row tiles,
 which run over the whole sequence at once, then the hidden state's, which run step by step; the last
 one sends the gates to the chunk's GDPU, which sends its codes of the hidden state back to all
-chunks.  `anacc_passes.tiling.gates` tells which gates make a block, `sweep` lays out one direction.
+chunks.  `anacc_passes.gates` tells which gates make a block, `sweep` lays out one direction.
+
+Where a GRU's reset gate multiplies the hidden state itself, there is a second ring within each
+step: the GDPU sends codes of the product to the tiles of the candidate, and ends the step when
+their sums are back.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ from collections.abc import Sequence
 
 from anacc.ir import Op
 from anacc_passes.tiling.builder import Builder, Tokens
-from anacc_passes.tiling.gates import Direction, directions
+from anacc_passes.tiling.direction import Direction, directions
 from anacc_passes.tiling.layout import natural, row_major
 from anacc_passes.tiling.movement import Movement, move
 from anacc_passes.tiling.pointwise import with_codes

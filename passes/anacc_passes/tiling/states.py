@@ -15,7 +15,6 @@ from anacc_passes.tiling.full_scale import VECTORS, Codes
 from anacc_passes.tiling.layout import natural, row_major, sample_dims
 from anacc_passes.tiling.movement import Movement, move
 
-INITIAL_H, INITIAL_C = 4, 5  # operands of a recurrent layer
 RESULTS = ("y", "y_h", "y_c")
 
 
