@@ -145,3 +145,12 @@ def test_initial_state_of_zeros_for_each_sample() -> None:
     module = check(proto, "lstm")
     assert module.batch is None
     assert module.constants["@h.state"].shape == (1, 1, 5)
+
+
+def test_two_directions_of_two_samples() -> None:
+    """Either axis of the initial state could be the batch."""
+    text = (
+        "g (float[7,2,3] x, float[2,2,5] h) => (float[2,2,5] k) "
+        '{ , k = GRU <hidden_size=5, direction="bidirectional"> (x, w, r, b, , h) }'
+    )
+    check(model(text, 14, **weights("GRU", 2)), "gru")
