@@ -95,11 +95,12 @@ def node_tests() -> list[TestCase]:
     """The tests of recurrent operators that onnx has."""
     with np.errstate(all="ignore"):
         cases = load_model_tests(kind="node")
-    return [case for case in cases if case.model.graph.node[0].op_type in GATES]
+    return [case for case in cases if case.model and case.model.graph.node[0].op_type in GATES]
 
 
 def baked(case: TestCase) -> tuple[onnx.ModelProto, dict[str, Array], list[Array]]:
     """A model whose inputs are constants but for the sequence, its feed and its outputs."""
+    assert case.model is not None and case.data_sets is not None
     model = onnx.ModelProto()
     model.CopyFrom(case.model)
     inputs, outputs = case.data_sets[0]

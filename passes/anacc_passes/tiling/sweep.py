@@ -173,12 +173,13 @@ def _feedback_inputs(builder: Builder, op: Op, sweep: Sweep, ring: str, above: i
     # What is reset is no larger than the hidden states, and most like them.
     states = sampled_states(builder, op, sweep.way.index, scale)
     limit = builder.target.crossbar.rows.value
+    sign = builder.nonnegative.get(op.results[0], False)
     return [
         Inputs(
             parts,
             (span[0] + above, span[1] + above),
             scale,
-            nonnegative=False,
+            sign,
             recurrent=True,
             vectors=chosen_rows(states, span),
         )
