@@ -16,10 +16,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from anacc.errors import IrError
 from anacc.ir import Op
-from anacc.ir.cells import Function, functions_of
+from anacc.ir.cells import CELLS, PEEPHOLES, Function, functions_of
 
 INPUT, HIDDEN, RESET = "input", "hidden", "reset"
 """What drives rows: the input, the hidden state, and that multiplied by the reset gate."""
@@ -86,6 +87,7 @@ def blocks_of(op: Op, direction: int) -> tuple[Block, ...]:
     functions = functions_of_gates(op, direction)
     clip = op.number("clip") if "clip" in op.attributes else math.inf
     lines = {gate: _clipped(each, clip) for gate, each in functions.items()}
+    _check_clamps(op, functions, lines)
     whole = (INPUT, HIDDEN)
     if op.kind == "rnn":
         blocks = _blocks(("candidate",), whole, lines)
@@ -97,7 +99,28 @@ def blocks_of(op: Op, direction: int) -> tuple[Block, ...]:
         blocks = _blocks(gates, whole, lines)
     else:
         blocks = _gru_blocks(op.attributes["linear_before_reset"] is True, lines)
-    return (*blocks,) if len(blocks) > 1 else tuple(_unnamed(block) for block in blocks)
+    # Where there is one, the layer's name says enough.
+    return (replace(blocks[0], label=""),) if len(blocks) == 1 else tuple(blocks)
+
+
+def _check_clamps(op: Op, functions: Mapping[str, Function], lines: Mapping[str, Line]) -> None:
+    """Only what a column of tiles sums up can be clamped behind it.
+
+    Raises:
+        IrError: if a gate is that the GDPU adds to first, or multiplies.
+    """
+    added: set[str] = set()
+    if op.attributes.get("linear_before_reset") is True:
+        added = {"candidate"}
+    if len(op.operands) > PEEPHOLES and op.operands[PEEPHOLES]:
+        added = set(CELLS[op.kind].peepholes)
+    clamped = {gate for gate in added if lines[gate].is_clamped}
+    if "state" in functions and _line(functions["state"]) is not None:
+        clamped.add("state")
+    if clamped:
+        raise IrError(
+            f"op `{op.kind}` of {op.origins} clamps {', '.join(sorted(clamped))} too late"
+        )
 
 
 def _gru_blocks(linear_before_reset: bool, lines: Mapping[str, Line]) -> list[Block]:
@@ -124,10 +147,6 @@ def _block(
     gates: tuple[str, ...], rows: tuple[str, ...], lines: Mapping[str, Line], which: str = ""
 ) -> Block:
     return Block(gates, rows, tuple(lines[gate] for gate in gates), "+".join(gates) + which)
-
-
-def _unnamed(block: Block) -> Block:
-    return Block(block.gates, block.rows, block.lines)
 
 
 def _line(function: Function) -> Line | None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from anacc.errors import IrError
 from anacc.ir import Op
+from anacc_passes.gates import blocks_of
 from anacc_passes.units import missing
 from tests.passes.chips import target
 
@@ -18,7 +21,7 @@ CLIPPED = ("hard_sigmoid", 0.2, 0.5)
 
 
 def layer(kind: str, **attributes: Any) -> Op:
-    own = {"linear_before_reset": True} if kind == "gru" else {}
+    own = {"linear_before_reset": "clip" not in attributes} if kind == "gru" else {}
     return Op(kind, (), (), {"direction": "forward", "hidden": 1, **own, **attributes}, ("node",))
 
 
@@ -61,3 +64,16 @@ def test_only_what_the_functions_of_gates_need_counts() -> None:
     # Gates that are clamped alike share columns; those of a coupled forget gate are none.
     assert missing(narrow, layer("lstm", functions=functions)) is not None
     assert missing(narrow, layer("lstm", functions=functions, input_forget=True)) is None
+
+
+@pytest.mark.parametrize(
+    ("op", "gates"),
+    [
+        (layer("gru", clip=1.0, linear_before_reset=True), "candidate"),
+        (layer("lstm", functions=((TANH, TANH, RELU),)), "state"),
+        (replace(layer("lstm", clip=1.0), operands=("",) * 6 + ("@p",)), "forget, input, output"),
+    ],
+)
+def test_a_clamp_that_comes_too_late_is_refused(op: Op, gates: str) -> None:
+    with pytest.raises(IrError, match=f"clamps {gates} too late"):
+        blocks_of(op, 0)
