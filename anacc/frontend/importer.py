@@ -59,7 +59,8 @@ def import_model(
         CompileError: if a dimension has no size.
     """
     original = read(model)
-    rewrite_sequences(original.model.graph)
+    versions = {entry.domain: entry.version for entry in original.model.opset_import}
+    rewrite_sequences(original.model.graph, versions[""])
     given = dict(sample or {})
     inputs = inputs_of(original.model.graph, given)
     check_symbols(inputs, shapes or {})

@@ -4,6 +4,8 @@
    not run the former.
 2. The sequence of states gets a name where it has none: what a layer sends back to itself has a
    scale, which calibration finds.
+3. Lengths of sequences that are only known when the model runs become masks, see
+   `anacc.frontend.lengths`.
 """
 
 from __future__ import annotations
@@ -12,19 +14,35 @@ from collections.abc import Iterable
 
 from onnx import GraphProto, NodeProto, helper
 
+from anacc.frontend.lengths import has_lengths, over_full_sequences, runtime_tensors
+
 RECURRENT = ("GRU", "LSTM", "RNN")
 _STATES = (5, 6)  # inputs that are initial states
 
 
-def rewrite_sequences(graph: GraphProto) -> None:
-    """Rewrite the recurrent nodes of a graph in place; nodes stay in topological order."""
+def rewrite_sequences(graph: GraphProto, version: int) -> None:
+    """Rewrite the recurrent nodes of a graph in place; nodes stay in topological order.
+
+    Args:
+        graph: of the model.
+        version: of its operator set.
+    """
     if not any(node.op_type in RECURRENT for node in graph.node):
         return
-    names = _Names(graph)
+    names, runtime = _Names(graph), runtime_tensors(graph)
+    read = {name for node in graph.node for name in node.input}
+    read.update(entry.name for entry in graph.output)
     nodes: list[NodeProto] = []
     for node in graph.node:
-        recurrent = node.op_type in RECURRENT and node.domain == ""
-        nodes += _rewritten(node, names) if recurrent else [node]
+        if node.op_type not in RECURRENT or node.domain != "":
+            nodes.append(node)
+            continue
+        masked = has_lengths(node, version, runtime, read)
+        for each in _rewritten(node, names):
+            if masked and each.op_type in RECURRENT:
+                nodes += over_full_sequences(each, version, names.new)
+            else:
+                nodes.append(each)
     del graph.node[:]
     graph.node.extend(nodes)
 

@@ -26,6 +26,7 @@ from tests.end_to_end.checks import (
 )
 from tests.end_to_end.network import Network
 from tests.end_to_end.recurrent import GATES
+from tests.frontend.check import feed_of, floats, model
 
 KINDS: list[tuple[str, dict[str, Any]]] = [
     ("LSTM", {}),
@@ -91,6 +92,25 @@ def test_long_sequences(precise: Path, operator: str, attributes: dict[str, Any]
     assert_accurate(found, onnx_results(net.model(), feed), noise=0.1)
 
 
+@pytest.mark.parametrize("operator", GATES)
+def test_lengths_of_sequences(precise: Path, operator: str) -> None:
+    """Each sample has a length of its own, read backwards too: the host makes masks of them."""
+    rows = 5 * GATES[operator]
+    net = model(
+        "g (float[7,N,3] x, int32[N] l) => (float[7,2,N,5] y, float[2,N,5] k) "
+        f'{{ y, k = {operator} <hidden_size=5, direction="bidirectional"> (x, w, r, b, l) }}',
+        w=floats(2, rows, 3),
+        r=floats(2, rows, 5) / 2,
+        b=floats(2, 2 * rows),
+    )
+    feed = feed_of(net, {"N": 4}) | {"l": np.array([7, 0, 1, 4], np.int32)}
+    image, _ = compile_image(net, target=precise, calibration=[feed])
+    assert image.mapping["macs"]["host"] == 0
+    found = assert_same_bits(image, feed)
+    assert_accurate(found, onnx_results(net, feed), noise=0.1)
+    assert not found["y"][4:, :, 3].any() and not found["k"][:, 1].any()
+
+
 def node_tests() -> list[TestCase]:
     """The tests of recurrent operators that onnx has."""
     with np.errstate(all="ignore"):
@@ -101,24 +121,24 @@ def node_tests() -> list[TestCase]:
 def baked(case: TestCase) -> tuple[onnx.ModelProto, dict[str, Array], list[Array]]:
     """A model whose inputs are constants but for the sequence, its feed and its outputs."""
     assert case.model is not None and case.data_sets is not None
-    model = onnx.ModelProto()
-    model.CopyFrom(case.model)
+    proto = onnx.ModelProto()
+    proto.CopyFrom(case.model)
     inputs, outputs = case.data_sets[0]
-    arrays = dict(zip([entry.name for entry in model.graph.input], inputs, strict=True))
-    first = model.graph.input[0]
-    del model.graph.input[:]
-    model.graph.input.append(first)
+    arrays = dict(zip([entry.name for entry in proto.graph.input], inputs, strict=True))
+    first = proto.graph.input[0]
+    del proto.graph.input[:]
+    proto.graph.input.append(first)
     feed = {first.name: np.asarray(arrays.pop(first.name))}
     for name, array in arrays.items():
-        model.graph.initializer.append(numpy_helper.from_array(np.asarray(array), name))
-    return model, feed, [np.asarray(output) for output in outputs]
+        proto.graph.initializer.append(numpy_helper.from_array(np.asarray(array), name))
+    return proto, feed, [np.asarray(output) for output in outputs]
 
 
 @pytest.mark.parametrize("case", node_tests(), ids=lambda case: str(case.name))
 def test_node_test_of_onnx(precise: Path, case: TestCase) -> None:
-    model, feed, outputs = baked(case)
-    image, _ = compile_image(model, target=precise, calibration=[feed])
+    proto, feed, outputs = baked(case)
+    image, _ = compile_image(proto, target=precise, calibration=[feed])
     assert_native(image)
     found = assert_same_bits(image, feed)
-    expected = dict(zip([entry.name for entry in model.graph.output], outputs, strict=True))
+    expected = dict(zip([entry.name for entry in proto.graph.output], outputs, strict=True))
     assert_accurate(found, expected, noise=0.15)

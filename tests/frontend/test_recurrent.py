@@ -6,7 +6,7 @@ import pytest
 from anacc.frontend import import_model
 from anacc_passes.partition import Partition
 from tests.frontend import interpreter
-from tests.frontend.check import Array, check, feed_of, floats, model
+from tests.frontend.check import Array, check, feed_of, floats, model, reference
 
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 
@@ -154,3 +154,34 @@ def test_two_directions_of_two_samples() -> None:
         '{ , k = GRU <hidden_size=5, direction="bidirectional"> (x, w, r, b, , h) }'
     )
     check(model(text, 14, **weights("GRU", 2)), "gru")
+
+
+@pytest.mark.parametrize("opset", [11, 14])
+@pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
+@pytest.mark.parametrize("operator", GATES)
+def test_lengths_from_an_input(operator: str, direction: str, opset: int) -> None:
+    count = 2 if direction == "bidirectional" else 1
+    text = (
+        f"g (float[7,N,3] x, int32[N] l, float[{count},N,5] h) => "
+        f"(float[7,{count},N,5] y, float[{count},N,5] k) {{ y, k = {operator} "
+        f'<hidden_size=5, direction="{direction}"> (x, w, r, b, l, h) }}'
+    )
+    proto = model(text, opset, **weights(operator, count))
+    feed = feed_of(proto, {"N": 4}) | {"l": np.array([7, 1, 4, 6], np.int32)}
+    expected = reference(proto, feed)
+    module = import_model(proto)
+    assert [op.kind for op in module.ops].count(operator.lower()) == count
+    for each in (module, Partition()(module)):
+        found = interpreter.run(each, feed)
+        for name, array in expected.items():
+            np.testing.assert_allclose(found[name], array, rtol=1e-4, atol=1e-5)
+
+
+def test_lengths_stay_where_the_last_cell_state_is_read() -> None:
+    text = (
+        "g (float[7,N,3] x, int32[N] l) => (float[1,N,5] k) "
+        "{ , , k = LSTM <hidden_size=5> (x, w, r, b, l) }"
+    )
+    module = import_model(model(text, 14, **weights("LSTM")))
+    (op,) = module.ops
+    assert "no last cell state is read" in str(op.nested("reasons")[0])

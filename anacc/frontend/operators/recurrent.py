@@ -46,7 +46,7 @@ def has_bounded_reset_gate(node: Node) -> bool:
 
 
 def has_full_sequences(node: Node) -> bool:
-    """its sequences all have full length"""
+    """its sequences have full length, or lengths from an input and no last cell state is read"""
     lengths = node.sample(4)
     return not node.has(4) or (lengths is not None and bool(np.all(lengths == node.shape(0)[0])))
 
