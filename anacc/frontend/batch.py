@@ -194,7 +194,12 @@ def hypotheses(
         )
     plain = _bound(inputs, sizes)
     for size in _fixed_sizes(plain, recurrent):
-        yield Hypothesis([_with_batch(entry, size, recurrent) for entry in plain], size)
+        first = [_with_batch(entry, size, (0, 1) if recurrent else (0,)) for entry in plain]
+        yield Hypothesis(first, size)
+        # Initial states of two directions and two samples: either axis may be the batch.
+        second = [_with_batch(entry, size, (1, 0)) for entry in plain]
+        if recurrent and second != first:
+            yield Hypothesis(second, size)
     yield Hypothesis(plain, 1)
 
 
@@ -266,8 +271,8 @@ def _fixed_sizes(inputs: list[Input], recurrent: bool) -> list[int]:
     return list(dict.fromkeys(dim for dim in dims if isinstance(dim, int) and dim > 1))
 
 
-def _with_batch(entry: Input, size: int, recurrent: bool) -> Input:
-    for axis in (0, 1) if recurrent else (0,):
+def _with_batch(entry: Input, size: int, axes: tuple[int, ...]) -> Input:
+    for axis in axes:
         if len(entry.shape) > axis and entry.shape[axis] == size:
             return replace(entry, shape=(*entry.shape[:axis], BATCH, *entry.shape[axis + 1 :]))
     return entry

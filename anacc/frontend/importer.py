@@ -36,6 +36,7 @@ from anacc.frontend.node import Node, Scope, Unsupported
 from anacc.frontend.ordering import reads
 from anacc.frontend.reading import Original, read
 from anacc.frontend.registry import importer_of
+from anacc.frontend.sequences import rewrite_sequences
 from anacc.frontend.sizes import check_inputs, check_results
 from anacc.frontend.source import Port, Ports, SourceModel, clean_model, port_of
 from anacc.frontend.widening import widened
@@ -65,6 +66,8 @@ def import_model(
         CompileError: if a dimension has no size.
     """
     original = read(model)
+    versions = {entry.domain: entry.version for entry in original.model.opset_import}
+    rewrite_sequences(original.model.graph, versions[""])
     constants = fold_constants(original.model, original.constants)
     wide = widened(original, constants)
     if wide is not original:

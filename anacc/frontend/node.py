@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from onnx import NodeProto, helper
 
+import anacc.ir.graph_ops  # noqa: F401  (declares the ops)
 from anacc.frontend.external import Array
 from anacc.frontend.facts import Facts
 from anacc.ir import BATCH, Level, Module, Op, TensorType, Value, spec_of

@@ -12,9 +12,11 @@ from __future__ import annotations
 
 from anacc.ir.chip_rules import (
     infer_gather,
+    infer_gru_cell,
     infer_lstm_cell,
     infer_pointwise,
     infer_regroup,
+    infer_rnn_cell,
     infer_tile,
 )
 from anacc.ir.module import Level
@@ -31,6 +33,22 @@ _BORDER = {
     "permutation": _ANY,  # of the axes without the batch
 }
 
+_CELL = (
+    "`units` hidden units over `steps` steps. A token of gates is a block: gates side by side, "
+    "each `units` wide; a gate of several blocks is their sum. Initial states are channels or "
+    "constants of binary16 values. The hidden state goes back as codes."
+)
+_CELL_RESULTS = ("feedback", "y_codes?", "y_values?", "last_codes?", "last_values?")
+_CELL_ATTRIBUTES = {
+    "units": _INT,
+    "steps": _INT,
+    "gates": _ANY,  # names of the gates of each block
+    "functions": _ANY,  # (gate, name, alpha, beta) for each gate, see `anacc.ir.cells`
+    "h_unit": Attribute("float"),  # codes count 1 / h_unit
+    "h_scale": Attribute("float"),  # initial_h * h_scale is in such codes
+    "routes": _ROUTES,
+}
+CELLS = ("lstm_cell", "gru_cell", "rnn_cell")
 
 declare(
     OpSpec(
@@ -90,7 +108,8 @@ declare(
         Level.CHIP,
         "One crossbar region: matrix-vector product of the inputs, conversion, LDPU affine, sum "
         "with a partial sum, scaled residual, activation; results: codes and binary16 values, "
-        "each optional. A `recurrent` tile takes one more token of its inputs than it uses.",
+        "each optional. A `recurrent` tile is part of a loop through time; it may take one more "
+        "token of its inputs than it uses.",
         ("@codes", "@scale", "@offset?", "partial?", "residual?", "inputs*"),
         ("codes?", "values?"),
         {
@@ -139,20 +158,35 @@ declare(
     OpSpec(
         "lstm_cell",
         Level.CHIP,
-        "Gates (input, candidate, forget, output; each `units` wide), cell and hidden state of "
-        "`units` hidden units over `steps` steps; hidden state in codes. "
-        "Initial states are channels or constants of binary16 values.",
-        ("gates", "initial_h?", "initial_c?"),
-        ("feedback", "y_codes?", "y_values?", "last_codes?", "last_values?", "last_c?"),
+        "Cells of an LSTM with their states, " + _CELL + " Peepholes are those of the gates input, "
+        "output, forget, shape (3, units). Without a forget gate, it is 1 - the input gate.",
+        ("gates", "initial_h?", "initial_c?", "@peepholes?", "more_gates*"),
+        (*_CELL_RESULTS, "last_c?"),
         {
-            "units": _INT,
-            "steps": _INT,
-            "h_unit": Attribute("float"),  # codes count 1 / h_unit
-            "h_scale": Attribute("float"),  # initial_h * h_scale is in such codes
+            **_CELL_ATTRIBUTES,
             "c_scale": Attribute("float"),  # initial_c * c_scale is the cell state
             "last_c_scale": Attribute("float"),  # last_c = cell state * last_c_scale
-            "routes": _ROUTES,
         },
         infer_lstm_cell,
+    ),
+    OpSpec(
+        "gru_cell",
+        Level.CHIP,
+        "Cells of a GRU with their state, " + _CELL + " Where the candidate stands in two blocks, "
+        "the reset gate multiplies the second one; else the hidden state, of which codes then "
+        "leave by `reset` in each step before the last block comes.",
+        ("gates", "initial_h?", "more_gates*"),
+        (*_CELL_RESULTS, "reset?"),
+        _CELL_ATTRIBUTES,
+        infer_gru_cell,
+    ),
+    OpSpec(
+        "rnn_cell",
+        Level.CHIP,
+        "Cells of a simple recurrent layer, " + _CELL,
+        ("gates", "initial_h?"),
+        _CELL_RESULTS,
+        _CELL_ATTRIBUTES,
+        infer_rnn_cell,
     ),
 )

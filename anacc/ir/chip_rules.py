@@ -78,7 +78,11 @@ def infer_tile(module: Module, op: Op) -> tuple[Type | None, ...]:
     for name in (op.operands[1], op.operands[2]):
         if name and module.tensor(name).dims != (columns,):
             raise ValueError("scale and offset need one element for each column")
-    tokens = inputs[0].tokens - (op.attributes["recurrent"] is True)
+    tokens = inputs[0].tokens
+    if op.attributes["recurrent"] is True:
+        tokens = next(channel(module, name).tokens for name in op.results if name)
+        if any(part.tokens - tokens not in (0, 1) for part in inputs):
+            raise ValueError(f"inputs have {tokens} tokens, or one more")
     for name in op.operands[3:5] + op.results:
         if name and channel(module, name).token_size != columns:
             raise ValueError(f"partial sum, residual and results have {columns} elements")
@@ -104,18 +108,44 @@ def infer_pointwise(module: Module, op: Op) -> tuple[Type | None, ...]:
 
 
 def infer_lstm_cell(module: Module, op: Op) -> tuple[Type | None, ...]:
-    """Four gates a unit and step; states have one token, the feedback one more than the steps."""
-    units, steps = op.integer("units"), op.integer("steps")
-    wanted = [(op.operands[0], 4 * units, steps), (op.results[0], units, steps + 1)]
+    """See `_check_cell`; peepholes of three gates."""
+    units = op.integer("units")
+    operands = (*op.operands, "", "")
+    _check_cell(module, op, states=operands[1:3], blocks=(op.operands[0], *op.operands[4:]))
+    if operands[3] and module.tensor(operands[3]).dims != (3, units):
+        raise ValueError(f"peepholes need the shape {(3, units)}")
+    return (None,) * len(op.results)
+
+
+def infer_gru_cell(module: Module, op: Op) -> tuple[Type | None, ...]:
+    """See `_check_cell`; what is reset leaves once a step."""
+    _check_cell(module, op, states=op.operands[1:2], blocks=(op.operands[0], *op.operands[2:]))
+    return (None,) * len(op.results)
+
+
+def infer_rnn_cell(module: Module, op: Op) -> tuple[Type | None, ...]:
+    """See `_check_cell`."""
+    _check_cell(module, op, states=op.operands[1:2], blocks=op.operands[:1])
+    return (None,) * len(op.results)
+
+
+def _check_cell(module: Module, op: Op, states: tuple[str, ...], blocks: tuple[str, ...]) -> None:
+    """Blocks are as wide as their gates; states have one token, the feedback one more than the
+    steps."""
+    units, steps, gates = op.integer("units"), op.integer("steps"), op.nested("gates")
+    if len(gates) != len(blocks):
+        raise ValueError("it needs a channel for each block of gates")
+    wanted = [(name, len(block) * units, steps) for name, block in zip(blocks, gates, strict=True)]
+    wanted.append((op.results[0], units, steps + 1))
     wanted += [(name, units, steps) for name in op.results[1:3]]
-    wanted += [(name, units, 1) for name in op.results[3:]]
-    wanted += [(name, units, 1) for name in op.operands[1:] if name.startswith("%")]
+    wanted += [(name, units, 1) for name in op.results[3:5]]
+    wanted += [(name, units, steps if op.kind == "gru_cell" else 1) for name in op.results[5:]]
+    wanted += [(name, units, 1) for name in states if name.startswith("%")]
     for name, size, tokens in wanted:
         if name:
             kind = channel(module, name)
             if (kind.token_size, kind.tokens) != (size, tokens):
                 raise ValueError(f"{name} needs {tokens} tokens of {size} elements")
-    return (None,) * len(op.results)
 
 
 def _formats(module: Module, results: tuple[str, ...]) -> tuple[Type | None, ...]:

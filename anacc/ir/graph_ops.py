@@ -9,19 +9,19 @@ The shape rules are in `anacc.ir.graph_shapes`.
 
 from __future__ import annotations
 
+from anacc.ir.cells import CELLS
 from anacc.ir.functions import infer_function
 from anacc.ir.graph_shapes import (
-    LSTM_DIRECTIONS,
     convolution_type,
     infer_affine,
     infer_concat,
     infer_conv,
     infer_expand,
     infer_linear,
-    infer_lstm,
     infer_pad,
     infer_pair,
     infer_pool,
+    infer_recurrent,
     infer_reshape,
     infer_slice,
     infer_transpose,
@@ -30,7 +30,7 @@ from anacc.ir.graph_shapes import (
 from anacc.ir.module import Level
 from anacc.ir.spec import Attribute, OpSpec, ShapeRule, declare, same_as_first
 
-__all__ = ["LSTM_DIRECTIONS", "convolution_type", "keeps_samples"]
+__all__ = ["convolution_type", "keeps_samples"]
 
 _INT, _INTS, _FLOAT, _SHAPE = (Attribute(t) for t in ("int", "ints", "float", "any"))
 
@@ -44,6 +44,20 @@ def _graph_op(
     **attributes: Attribute,
 ) -> OpSpec:
     return OpSpec(kind, Level.GRAPH, meaning, operands, results, attributes, infer)
+
+
+def _recurrent_op(
+    kind: str, meaning: str, operands: tuple[str, ...], **attributes: Attribute
+) -> OpSpec:
+    results = tuple(f"{result}?" for result in CELLS[kind].results)
+    common = {
+        "direction": Attribute("str"),
+        "hidden": _INT,
+        "functions": Attribute("any", required=False),  # see `anacc.ir.cells.functions_of`
+        "clip": Attribute("float", required=False),  # what the functions of gates take
+    }
+    attributes = {**common, **attributes}
+    return OpSpec(kind, Level.GRAPH, meaning, operands, results, attributes, infer_recurrent)
 
 
 declare(
@@ -141,16 +155,27 @@ declare(
         "concat", "The operands one after another on an axis.", ("xs*",), infer_concat, axis=_INT
     ),
     _graph_op("expand", "x repeated to a shape.", ("x",), infer_expand, shape=_SHAPE),
-    _graph_op(
+    _recurrent_op(
         "lstm",
         "LSTM over x (T, N, F) with D directions: y (T, D, N, H), y_h and y_c (D, N, H); weight "
         "(D, 4H, F), gates in order i, o, f, c; bias (D, 8H); initial states (D, N, H), or (D, 1, "
-        "H) if constant.",
-        ("x", "@weight", "@recurrence", "@bias?", "initial_h?", "initial_c?"),
-        infer_lstm,
-        ("y?", "y_h?", "y_c?"),
-        direction=Attribute("str"),
-        hidden=_INT,
+        "H) if constant; peepholes (D, 3H) of i, o, f. Where f is 1 - i, `input_forget` is set.",
+        ("x", "@weight", "@recurrence", "@bias?", "initial_h?", "initial_c?", "@peepholes?"),
+        input_forget=Attribute("bool", required=False),
+    ),
+    _recurrent_op(
+        "gru",
+        "GRU over x (T, N, F) with D directions: y (T, D, N, H), y_h (D, N, H); weight (D, 3H, F), "
+        "gates in order z, r, h; bias (D, 6H); initial state (D, N, H), or (D, 1, H) if constant. "
+        "The reset gate multiplies the hidden state, or with `linear_before_reset` its product.",
+        ("x", "@weight", "@recurrence", "@bias?", "initial_h?"),
+        linear_before_reset=Attribute("bool"),
+    ),
+    _recurrent_op(
+        "rnn",
+        "Simple recurrent layer over x (T, N, F) with D directions: y (T, D, N, H), y_h (D, N, H); "
+        "weight (D, H, F), bias (D, 2H), initial state as for `gru`.",
+        ("x", "@weight", "@recurrence", "@bias?", "initial_h?"),
     ),
     _graph_op("identity", "x itself.", ("x",), same_as_first),
     _graph_op(

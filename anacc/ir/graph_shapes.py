@@ -9,10 +9,9 @@ import math
 
 import numpy as np
 
+from anacc.ir.cells import CELLS, DIRECTIONS, directions_of, functions_of
 from anacc.ir.module import BATCH, AttributeValue, Dim, Module, Op, TensorType, Type
 from anacc.ir.spec import with_shape
-
-LSTM_DIRECTIONS = ("forward", "reverse", "bidirectional")
 
 
 def convolution_type(
@@ -269,25 +268,29 @@ def infer_expand(module: Module, op: Op) -> tuple[Type | None, ...]:
     return (with_shape(x, shape),)
 
 
-def infer_lstm(module: Module, op: Op) -> tuple[Type | None, ...]:
-    """x (T, N, F), D directions: y (T, D, N, H), y_h and y_c (D, N, H)."""
-    direction, hidden = op.attributes["direction"], op.attributes["hidden"]
-    if direction not in LSTM_DIRECTIONS or not isinstance(hidden, int) or hidden < 1:
-        raise ValueError(f"direction is one of {', '.join(LSTM_DIRECTIONS)}, hidden positive")
-    count = 2 if direction == "bidirectional" else 1
+def infer_recurrent(module: Module, op: Op) -> tuple[Type | None, ...]:
+    """x (T, N, F), D directions: y (T, D, N, H), the last states (D, N, H)."""
+    cell, hidden = CELLS[op.kind], op.attributes["hidden"]
+    if op.attributes["direction"] not in DIRECTIONS or not isinstance(hidden, int) or hidden < 1:
+        raise ValueError(f"direction is one of {', '.join(DIRECTIONS)}, hidden positive")
+    count, rows = directions_of(op), len(cell.gates) * hidden
+    for way in range(count):
+        functions_of(op, way)
     x = module.tensor(op.operands[0])
     shape = _known(x)
     if len(shape) != 3:
-        raise ValueError("an LSTM takes (T, N, F)")
+        raise ValueError(f"an op `{op.kind}` takes (T, N, F)")
     steps, batch, features = shape
     _leading_batch(shape, axis=1)
-    layouts = ((count, 4 * hidden, features), (count, 4 * hidden, hidden), (count, 8 * hidden))
-    for name, wanted in zip(op.operands[1:4], layouts, strict=False):
-        if name and module.tensor(name).shape != wanted:
-            raise ValueError(f"{name} must have shape {wanted}")
+    layouts = ((count, rows, features), (count, rows, hidden), (count, 2 * rows))
+    wanted = dict(zip(op.operands[1:4], layouts, strict=False))
+    wanted |= dict.fromkeys(op.operands[6:], (count, len(cell.peepholes) * hidden))
+    for name, dims in wanted.items():
+        if name and module.tensor(name).shape != dims:
+            raise ValueError(f"{name} must have shape {dims}")
     for name in op.operands[4:6]:
         allowed = {(count, batch, hidden)} | ({(count, 1, hidden)} if name[:1] == "@" else set())
         if name and module.tensor(name).shape not in allowed:
             raise ValueError(f"{name} must have shape {(count, batch, hidden)}")
     state = with_shape(x, (count, batch, hidden))
-    return (with_shape(x, (steps, count, batch, hidden)), state, state)
+    return (with_shape(x, (steps, count, batch, hidden)), *(state for _ in cell.results[1:]))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from anacc.ir import graph_ops
+from anacc.ir.cells import CELLS
 from anacc.ir.module import Level, Module, Op, TensorType, Type
 from anacc.ir.spec import Attribute, OpSpec, declare, vocabulary
 
@@ -45,8 +46,8 @@ def _infer_crossbar(module: Module, op: Op) -> tuple[Type | None, ...]:
 
 _INTS = Attribute("ints")
 
-# Real value of one code of an LSTM's hidden states, set by quantisation.
-_ADDED = {"lstm": {"hidden_scale": Attribute("float", required=False)}}
+# Real value of one code of a recurrent layer's hidden states, set by quantisation.
+_ADDED = {kind: {"hidden_scale": Attribute("float", required=False)} for kind in CELLS}
 
 declare(
     OpSpec(

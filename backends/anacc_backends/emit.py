@@ -16,8 +16,9 @@ from anacc.targets import Target, target_to_data
 from anacc_backends.capacity import capacities
 from anacc_backends.decisions import mapping, origin
 from anacc_backends.emission.bridge import emit_gather, emit_regroup
+from anacc_backends.emission.cells import emit_gru_cell, emit_lstm_cell, emit_rnn_cell
 from anacc_backends.emission.core import emit_tile
-from anacc_backends.emission.gdpu import emit_lstm_cell, emit_pointwise
+from anacc_backends.emission.gdpu import emit_pointwise
 from anacc_backends.emission.host import Borders, emit_host, emit_input, emit_output
 from anacc_backends.emission.stream import FORMATS, Emission, StreamWriter
 
@@ -27,6 +28,8 @@ _ON_CHIP: dict[str, Callable[[Emission, Op, StreamWriter], None]] = {
     "regroup": emit_regroup,
     "pointwise": emit_pointwise,
     "lstm_cell": emit_lstm_cell,
+    "gru_cell": emit_gru_cell,
+    "rnn_cell": emit_rnn_cell,
 }
 _ON_HOST: dict[str, Callable[[Emission, Op, StreamWriter, Borders], None]] = {
     "input": emit_input,

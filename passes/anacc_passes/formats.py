@@ -8,18 +8,21 @@ the producer has them, and codes otherwise.  Data movement passes on what it get
 from __future__ import annotations
 
 from anacc.ir import Module, Op
+from anacc.ir.cells import CELLS, INITIAL_H, directions_of, functions_of
 
 INT8 = "i8"
 BINARY16 = "f16"
 MOVES = ("reshape", "transpose", "slice", "pad", "concat", "expand")
 POINTWISE = ("affine", "add", "multiply", "relu", "clamp", "sigmoid", "tanh", "function")
 
+_NONNEGATIVE = ("relu", "sigmoid", "hard_sigmoid")
+
 
 def _wanted(op: Op, position: int) -> str:
     """The format in which an op would like its operand (not for data movement)."""
     if op.kind in ("max_pool", "average_pool", "crossbar"):
         return INT8
-    if op.kind == "lstm":
+    if op.kind in CELLS:
         return INT8 if position == 0 else BINARY16
     return BINARY16
 
@@ -78,6 +81,11 @@ def nonnegative(module: Module) -> dict[str, bool]:
             sign = op.attributes.get("nonnegative") is True
         elif op.kind in ("max_pool", "average_pool", "add", "multiply", *MOVES):
             sign = all(inputs) and op.number("value") >= 0
+        elif op.kind == "rnn":
+            # Its results are also what drives it, and so is the initial state.
+            first = op.operands[INITIAL_H] if len(op.operands) > INITIAL_H else ""
+            ways = (functions_of(op, way)[0].name for way in range(directions_of(op)))
+            sign = all(name in _NONNEGATIVE for name in ways) and known.get(first, not first)
         else:
             sign = False
         for result in op.results:

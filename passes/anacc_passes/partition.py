@@ -1,6 +1,7 @@
 """Decide what runs on the chip and what on the host.
 
-1.  Convolutions, products with constant matrices and LSTMs run on the chip: it is there for them.
+1.  Convolutions, products with constant matrices and recurrent layers run on the chip: it is there
+    for them.
 2.  What the importer found unsupported, or no unit of the target can do, runs on the host.
 3.  Everything else may run on either side.  It goes where the fewest elements per sample cross
     the border between both: a minimum cut.  Inputs and outputs of the model cross nothing.  On a
@@ -23,14 +24,18 @@ import networkx as nx
 from anacc.frontend import SourceModel
 from anacc.frontend.products import multiply_adds
 from anacc.ir import Module, Op
+from anacc.ir.cells import CELLS
 from anacc.ir.module import AttributeValue
 from anacc.targets import Target
 from anacc_passes.units import missing
 
-_ANCHORS = ("conv", "linear", "lstm")
+_ANCHORS = ("conv", "linear", *CELLS)
 _CHIP, _HOST = "chip", "host"
 _MOVED = "its neighbours run on the host: on the chip, it would only move data over the border"
-_LONE = "no convolution, product or LSTM is near it: on the chip, it would only cross the border"
+_LONE = (
+    "no convolution, product or recurrent layer is near it: on the chip, it would only cross the "
+    "border"
+)
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@
    keep the scale of their operand, and so does a concatenation whose operands agree.  Padding
    with a value that no code of that scale holds does not, unless it is so low that the maximum
    pooling that alone reads it never sees it: the least code then serves as well.
-3. The hidden states of an LSTM lie in [-1, 1]: their scale is 1/127, or larger if an initial
-   state goes beyond.
+3. The hidden states of recurrent layers lie in [-1, 1], as long as the functions of the cell say
+   so: their scale is 1/127.  Else it is that of the sequence of states.  It is larger if an
+   initial state goes beyond.
 4. The last cell state of an LSTM and all that is only ever needed in binary16 take a power of two,
    which binary16 scales hold exactly.
 """
@@ -19,6 +20,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from anacc.ir import Module, Op, Value
+from anacc.ir.cells import CELLS, INITIAL_H, is_bounded
 from anacc_passes.formats import BINARY16, demands
 from anacc_passes.ranges import LARGEST_CODE
 
@@ -54,7 +56,7 @@ class Quantise:
         for op in module.ops:
             kept = _kept_scale(op, values, unseen)
             hidden = 1.0 / LARGEST_CODE
-            if op.kind == "lstm":
+            if op.kind in CELLS:
                 hidden = _hidden_scale(module, op)
                 op = replace(op, attributes={**op.attributes, "hidden_scale": hidden})
             ops.append(op)
@@ -63,7 +65,7 @@ class Quantise:
                     continue
                 if kept is not None:
                     values[result] = replace(values[result], scale=kept)
-                elif op.kind == "lstm" and position < 2:
+                elif op.kind in CELLS and position < 2:
                     values[result] = replace(values[result], scale=hidden)
                 else:
                     settle(result, values[result].scale or _operand_scale(op, values))
@@ -71,9 +73,12 @@ class Quantise:
 
 
 def _hidden_scale(module: Module, op: Op) -> float:
-    """The scale of an LSTM's hidden states, from what calibration saw of the initial one."""
-    name = op.operands[4] if len(op.operands) > 4 else ""
+    """The scale of a recurrent layer's hidden states, from what calibration saw of them."""
+    name = op.operands[INITIAL_H] if len(op.operands) > INITIAL_H else ""
     limit = 1.0
+    if not is_bounded(op):
+        states = next(result for result in op.results if result)
+        limit = (module.values[states].scale or limit) * LARGEST_CODE
     if name.startswith("@"):
         limit = max(limit, float(np.abs(module.constants[name]).max(initial=0.0)))
     elif name:

@@ -21,10 +21,11 @@ from typing import Any
 
 from anacc.errors import CompileError
 from anacc.ir import Module, Op
+from anacc.ir.chip_ops import CELLS
 from anacc.ir.chip_rules import channel
 from anacc.targets import Target
 
-_ROUTED = ("tile", "regroup", "gather", "pointwise", "lstm_cell")
+_ROUTED = ("tile", "regroup", "gather", "pointwise", *CELLS)
 _BITS = {"i8": 8, "f16": 16}
 
 Node = tuple[str, int]

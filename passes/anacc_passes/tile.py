@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from anacc.ir import Level, Module
+from anacc.ir.cells import CELLS
 from anacc.targets import Target
 from anacc_passes.calibrate import slices
 from anacc_passes.formats import MOVES, POINTWISE, demands
@@ -20,7 +21,7 @@ from anacc_passes.tiling.full_scale import SAMPLES, Feed, Samples
 from anacc_passes.tiling.movement import lower_move
 from anacc_passes.tiling.pointwise import lower_pointwise
 from anacc_passes.tiling.pooling import lower_pool
-from anacc_passes.tiling.recurrent import lower_lstm
+from anacc_passes.tiling.recurrent import lower_recurrent
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,8 @@ class Tile:
         for op in module.ops:
             if op.kind == "host":
                 lower_host(builder, op, demanded, whole)
-            elif op.kind == "lstm":
-                builder.tokens.update(lower_lstm(builder, op, demanded))
+            elif op.kind in CELLS:
+                builder.tokens.update(lower_recurrent(builder, op, demanded))
             else:
                 result = op.results[0]
                 lower = _LOWER[op.kind]

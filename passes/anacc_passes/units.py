@@ -6,11 +6,14 @@ core, past the crossbar.  What no unit lists goes to the host.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from anacc.ir import Op
+from anacc.ir.cells import CELLS, directions_of
 from anacc.ir.functions import names
 from anacc.targets import Target
+from anacc_passes.gates import blocks_of, functions_of_gates, on_gdpu
 
 CORE, GDPU = "core", "gdpu"
 
@@ -24,7 +27,6 @@ _ELEMENTWISE: Mapping[str, tuple[frozenset[str] | None, frozenset[str] | None]] 
     "tanh": (frozenset({"affine", "tanh"}), None),
     "sigmoid": (frozenset({"affine", "tanh", "sigmoid"}), None),
     "function": (frozenset({"affine", "table"}), None),
-    "lstm": (frozenset({"affine", "tanh", "sigmoid", "multiply", "add"}), None),  # its cells
 }
 _BRIDGE: Mapping[str, frozenset[str]] = {
     "max_pool": frozenset({"window", "max_pool"}),
@@ -41,7 +43,7 @@ _FUSED = {"affine": "affine", "add": "residual", "relu": "relu", "clamp": "clamp
 
 
 def unit_of(target: Target, kind: str) -> str | None:
-    """The kind of unit that runs an elementwise op or an LSTM: `gdpu`, `core` or None."""
+    """The kind of unit that runs an elementwise op: `gdpu`, `core` or None."""
     on_gdpu, on_ldpu = _ELEMENTWISE[kind]
     gdpu, ldpu = set(target.gdpu.functions.value), set(target.ldpu.functions.value)
     if on_gdpu is not None and on_gdpu <= gdpu and target.gdpu.count.value > 0:
@@ -59,10 +61,11 @@ def fuses(target: Target, kind: str) -> bool:
 def missing(target: Target, op: Op) -> str | None:
     """Why no unit of the target can run a graph op, or None if one can."""
     name = target.chip.name.value
-    if op.kind in ("conv", "linear", "lstm") and not set(target.ldpu.functions.value) >= _LAYER:
+    layer = op.kind in ("conv", "linear", *CELLS)
+    if layer and not set(target.ldpu.functions.value) >= _LAYER:
         return f"the LDPU of `{name}` lacks affine, accumulate or requantise"
-    if op.kind == "lstm" and target.crossbar.columns.value < 4:
-        return f"a crossbar of `{name}` has no columns for the four gates of a unit"
+    if op.kind in CELLS:
+        return _missing_of_cells(target, op)
     if op.kind in _ELEMENTWISE:
         lacks = unit_of(target, op.kind) is None
         function = names(op.nested("steps")) if op.kind == "function" else op.kind
@@ -74,3 +77,40 @@ def missing(target: Target, op: Op) -> str | None:
         needed = _BRIDGE.get(op.kind, frozenset())
     lacking = sorted(needed - bridge)
     return f"the bridge of `{name}` has no {lacking[0]}" if lacking else None
+
+
+# What the function of a gate needs of a GDPU.
+_OF_GATE: Mapping[str, frozenset[str]] = {
+    "none": frozenset(),
+    "affine": frozenset({"affine"}),
+    "tanh": frozenset({"tanh"}),
+    "scaled_tanh": frozenset({"affine", "tanh"}),
+    "sigmoid": frozenset({"tanh", "sigmoid"}),
+}
+# What cells need of it besides.
+_OF_CELL: Mapping[str, frozenset[str]] = {
+    "lstm": frozenset({"affine", "multiply", "add"}),
+    "gru": frozenset({"affine", "multiply", "add"}),
+    "rnn": frozenset({"affine"}),
+}
+
+
+def _missing_of_cells(target: Target, op: Op) -> str | None:
+    """Why no unit of the target can run a recurrent layer, or None if some can."""
+    name = target.chip.name.value
+    for way in range(directions_of(op)):
+        blocks = blocks_of(op, way)
+        widest = max(len(block.gates) for block in blocks)
+        if target.crossbar.columns.value < widest:
+            return f"a crossbar of `{name}` has no columns for the {widest} gates of a unit"
+        clamped = {line.low == 0.0 and line.high == math.inf for block in blocks
+                   for line in block.lines if line.is_clamped}  # fmt: skip
+        needed = {"relu" if plain else "clamp" for plain in clamped}
+        if lacking := sorted(needed - set(target.ldpu.functions.value)):
+            return f"the LDPU of `{name}` has no {lacking[0]}, which gates of its cells need"
+        functions = on_gdpu(functions_of_gates(op, way)).values()
+        needed = set(_OF_CELL[op.kind]).union(*(_OF_GATE[each.name] for each in functions))
+        offered = set(target.gdpu.functions.value) if target.gdpu.count.value else set[str]()
+        if not needed <= offered:
+            return f"no digital unit of `{name}` computes {op.kind}"
+    return None

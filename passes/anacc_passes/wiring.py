@@ -2,8 +2,8 @@
 
 1. Where a core is wired only to the GDPU of its grid column, ops of GDPUs and the tiles that feed
    them directly hang together: all of one group go to one GDPU and its column.
-2. The chunks of LSTMs are dealt out in turn, chunk k of the model to GDPU k mod count, so that
-   the chunks of a layer work side by side.
+2. The chunks of recurrent layers are dealt out in turn, chunk k of the model to GDPU k mod count,
+   so that the chunks of a layer work side by side.
 3. An elementwise op stays where its operands are made, if that is one GDPU; else it goes to the
    GDPU whose column has fewest such tiles and that has least work.
 """
@@ -17,6 +17,7 @@ import networkx as nx
 
 from anacc.errors import CompileError
 from anacc.ir import Module, Op
+from anacc.ir.chip_ops import CELLS
 from anacc.ir.chip_rules import channel
 from anacc.targets import Target
 from anacc_passes.units import GDPU, unit_of
@@ -30,7 +31,7 @@ def runs_on(op: Op, target: Target) -> str | None:
 
     A tile is not meant: it is on a core, but placed for its crossbar.
     """
-    if op.kind == "lstm_cell":
+    if op.kind in CELLS:
         return GDPU
     if op.kind != "pointwise":
         return None
@@ -76,11 +77,11 @@ def wire(module: Module, target: Target) -> Wiring:
     dealt = 0
     groups = _groups(ops, work, makers, tied)
     # Cells first: their turn decides, and elementwise ops fill up what they leave.
-    groups.sort(key=lambda group: not any(ops[index].kind == "lstm_cell" for index in group))
+    groups.sort(key=lambda group: not any(ops[index].kind in CELLS for index in group))
     for group in groups:
         members = [index for index in group if ops[index].kind != "tile"]
         feeders = [index for index in group if ops[index].kind == "tile"]
-        if any(ops[index].kind == "lstm_cell" for index in members):
+        if any(ops[index].kind in CELLS for index in members):
             chosen = usable[dealt % len(usable)]
             dealt += 1
         else:

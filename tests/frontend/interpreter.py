@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,6 +12,7 @@ import onnxruntime as ort
 
 from anacc.ir import BATCH, Module, Op
 from anacc.ir.functions import evaluate
+from tests import recurrent_layers
 
 Array = npt.NDArray[Any]
 
@@ -128,28 +128,6 @@ def _sigmoid(x: Array) -> Array:
     return np.asarray(1 / (1 + np.exp(-np.asarray(x, np.float64))))
 
 
-def _lstm(op: Op, x: Array, weight: Array, recurrence: Array, *rest: Any) -> tuple[Array, ...]:
-    bias, first_h, first_c = (*rest, None, None, None)[:3]
-    hidden: Any = op.attributes["hidden"]
-    directions = weight.shape[0]
-    y = np.zeros((x.shape[0], directions, x.shape[1], hidden))
-    last_h, last_c = (np.zeros((directions, x.shape[1], hidden)) for _ in range(2))
-    for d, which in itertools.product(range(directions), [op.attributes["direction"]]):
-        h, c = last_h[d], last_c[d]
-        h = h + (0 if first_h is None else first_h[d])
-        c = c + (0 if first_c is None else first_c[d])
-        both = 0 if bias is None else bias[d][: 4 * hidden] + bias[d][4 * hidden :]
-        steps = list(range(x.shape[0]))
-        for t in steps[::-1] if which == "reverse" or d == 1 else steps:
-            gates = x[t].astype(np.float64) @ weight[d].T + h @ recurrence[d].T + both
-            i, o, f, g = np.split(gates, 4, axis=1)
-            c = _sigmoid(f) * c + _sigmoid(i) * np.tanh(g)
-            h = _sigmoid(o) * np.tanh(c)
-            y[t, d] = h
-        last_h[d], last_c[d] = h, c
-    return y, last_h, last_c
-
-
 _OPS: dict[str, Callable[..., Any]] = {
     "conv": _conv,
     "linear": lambda op, x, w, b=None: np.asarray(x, np.float64) @ w + (0 if b is None else b),
@@ -169,6 +147,6 @@ _OPS: dict[str, Callable[..., Any]] = {
     "pad": _pad,
     "concat": lambda op, *xs: np.concatenate(xs, axis=op.attributes["axis"]),
     "expand": _expand,
-    "lstm": _lstm,
+    **dict.fromkeys(("lstm", "gru", "rnn"), recurrent_layers.layer),
     "identity": lambda op, x: x,
 }

@@ -14,10 +14,15 @@ LSTM = (
     "{ y = LSTM <hidden_size=5 ATTRIBUTES> (x, w, r MORE) }"
 )
 WEIGHTS = {"w": floats(1, 20, 3), "r": floats(1, 20, 5)}
+GRU_WEIGHTS = {"w": floats(1, 15, 3), "r": floats(1, 15, 5)}
 
 
 def lstm(attributes: str = "", more: str = "") -> str:
     return LSTM.replace(" ATTRIBUTES", attributes).replace(" MORE", more)
+
+
+def gru(attributes: str) -> str:
+    return lstm(attributes).replace("LSTM", "GRU")
 
 
 def pool(attributes: str) -> str:
@@ -124,10 +129,16 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
         "sample by sample",
     ),
     ("g (float[N,4] x) => (float[M] y) { y = Reshape (x, s) }", {"s": [-1]}, "mixes the batch"),
-    (lstm(", clip=1.0"), WEIGHTS, "does not clip"),
-    (lstm(", input_forget=1"), WEIGHTS, "not coupled"),
-    (lstm(', activations=["Tanh","Tanh","Tanh"]'), WEIGHTS, "activations are"),
-    (lstm(more=", , , , , p"), WEIGHTS | {"p": floats(1, 15)}, "no peepholes"),
+    (lstm(', activations=["Elu","Tanh","Tanh"]'), WEIGHTS, "activations are"),
+    (lstm(', activations=["Sigmoid","Affine","Tanh"]'), WEIGHTS, "with numbers"),
+    (lstm(', activations=["Sigmoid","Tanh","Relu"]'), WEIGHTS, "rectifies only sums"),
+    (
+        lstm(", clip=1.0", more=", , , , , p"),
+        WEIGHTS | {"p": floats(1, 15)},
+        "it clips and rectifies only sums of products",
+    ),
+    (gru(", linear_before_reset=1, clip=1.0"), GRU_WEIGHTS, "behind no peephole, reset gate"),
+    (gru(', activations=["Relu","Tanh"]'), GRU_WEIGHTS, "within -1 and 1"),
     (lstm(more=", , l").replace("N", "3"), WEIGHTS | {"l": np.array([7, 7, 2], "i4")}, "full"),
     (
         lstm(more=", , , h").replace("N", "3"),

@@ -44,6 +44,12 @@ def test_types() -> None:
     attributes = {"direction": "bidirectional", "hidden": 5}
     shapes = infer("lstm", (7, N, 3), [2, 20, 3], [2, 20, 5], [2, 40], [2, 1, 5], **attributes)
     assert shapes == ((7, 2, N, 5), (2, N, 5), (2, N, 5))
+    linear = {**attributes, "linear_before_reset": True}
+    shapes = infer("gru", (7, N, 3), [2, 15, 3], [2, 15, 5], [2, 30], (2, N, 5), **linear)
+    assert shapes == ((7, 2, N, 5), (2, N, 5))
+    functions = ((("relu", 0.0, 0.0),), (("affine", 0.5, 0.0),))
+    shapes = infer("rnn", (7, N, 3), [2, 5, 3], [2, 5, 5], **attributes, functions=functions)
+    assert shapes == ((7, 2, N, 5), (2, N, 5))
 
 
 REFUSED: list[tuple[str, tuple[Any, ...], Mapping[str, Any], str]] = [
@@ -87,6 +93,29 @@ REFUSED: list[tuple[str, tuple[Any, ...], Mapping[str, Any], str]] = [
         ((7, N, 3), [1, 20, 3], [1, 20, 5]),
         {"direction": "sideways", "hidden": 5},
         "direction is one of",
+    ),
+    (
+        "lstm",
+        ((7, N, 3), [1, 20, 3], [1, 20, 5], [1, 40], [1, 1, 5], [1, 1, 5], [1, 20]),
+        {"direction": "forward", "hidden": 5},
+        r"must have shape \(1, 15\)",
+    ),
+    (
+        "rnn",
+        ((7, N, 3), [1, 5, 3], [1, 5, 5]),
+        {"direction": "forward", "hidden": 5, "functions": ((("cosine", 0.0, 0.0),),)},
+        "a function is a name of",
+    ),
+    (
+        "gru",
+        ((7, N, 3), [1, 15, 3], [1, 15, 5]),
+        {
+            "direction": "forward",
+            "hidden": 5,
+            "linear_before_reset": False,
+            "functions": ((("tanh", 0.0, 0.0),),),
+        },
+        "each direction has 2 functions",
     ),
 ]
 

@@ -11,6 +11,10 @@ import numpy as np
 from anacc.ir import Channel, Level, Module, Op, Value, verify
 from anacc.targets import Target, load_target, target_from_data, target_to_data
 
+LSTM_FUNCTIONS = tuple(
+    (gate, "tanh" if gate in ("candidate", "state") else "sigmoid", 0.0, 0.0)
+    for gate in ("input", "output", "forget", "candidate", "state")
+)
 BORDER = {"name": "x", "dtype": "float32", "shape": (-1,), "batch_axis": 0, "permutation": ()}
 
 
@@ -171,10 +175,12 @@ class Chip:
             y = self.value(units, "i8", steps)
             self.emit(
                 "lstm_cell",
-                (gates, "", ""),
+                (gates, "", "", ""),
                 (own, y),
                 units=units,
                 steps=steps,
+                gates=(("input", "candidate", "forget", "output"),),
+                functions=LSTM_FUNCTIONS,
                 h_unit=127.0,
                 h_scale=0.0,
                 c_scale=0.0,

@@ -23,6 +23,8 @@ def layer(body: str) -> Module:
         "  constant @positive : float32[1] = [0.5]\n"
         "  constant @negative : float32[1] = [-0.5]\n"
         "  constant @g : float32[1, 4, 1] = [1, 2, 3, 4]\n"
+        "  constant @i : float32[1, 1, 4] = [1, 2, 3, 4]\n"
+        "  constant @r : float32[1, 1, 1] = [1]\n"
         f"  input %x : float32[N, 1, 4]\n  input %h : float32[1, N, 1]\n{body}\n}}"
     )
     verify(module)
@@ -141,5 +143,26 @@ def test_a_value_that_nothing_uses_is_needed_in_no_format() -> None:
 def test_signs(op: str, known: bool) -> None:
     module = layer(
         f'%p : float32[N, 1, 4] = relu(%x)\n%y : float32[N, 1, 4] = {op}\noutput "y" = %y'
+    )
+    assert nonnegative(module)["%y"] is known
+
+
+@pytest.mark.parametrize(
+    ("function", "state", "known"),
+    [
+        ("relu", "", True),
+        ("hard_sigmoid", "", True),
+        ("tanh", "", False),
+        ("relu", ", %h", False),
+        ("relu", ", %p", True),
+    ],
+)
+def test_signs_of_recurrent_layers(function: str, state: str, known: bool) -> None:
+    """What comes back to the crossbars counts, and with it the initial state."""
+    module = layer(
+        "%p : float32[1, N, 1] = relu(%h)\n%t : float32[1, N, 4] = transpose(%x) "
+        "{permutation = [1, 0, 2]}\n%y : float32[1, 1, N, 1], _ = rnn(%t, @i, @r, _"
+        f'{state}) {{direction = "forward", functions = [[["{function}", 0.5, 0.5]]], '
+        'hidden = 1}\noutput "y" = %y'
     )
     assert nonnegative(module)["%y"] is known

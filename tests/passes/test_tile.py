@@ -32,8 +32,11 @@ def test_golden_borders(update_golden: bool) -> None:
     check("tile_borders", Tile(HERMES, "4-phase"), update_golden)
 
 
-def test_golden_lstm(update_golden: bool) -> None:
-    check("tile_lstm", Tile(HERMES, "4-phase"), update_golden)
+@pytest.mark.parametrize(
+    "name", ["lstm", "lstm_functions", "gru", "gru_linear_before_reset", "rnn"]
+)
+def test_golden_recurrent(name: str, update_golden: bool) -> None:
+    check(f"tile_{name}", Tile(HERMES, "4-phase"), update_golden)
 
 
 def test_golden_function(update_golden: bool) -> None:

@@ -1,4 +1,4 @@
-"""Recurrent networks."""
+"""Recurrent networks: nodes of layout 0, see `anacc.frontend.sequences`."""
 
 from __future__ import annotations
 
@@ -6,67 +6,124 @@ import numpy as np
 
 from anacc.frontend.external import Array
 from anacc.frontend.node import Node, Unsupported
+from anacc.frontend.operators.activations import Functions, functions, is_piecewise
 from anacc.frontend.registry import imports
 from anacc.ir import BATCH
-from anacc.ir.graph_ops import LSTM_DIRECTIONS
+from anacc.ir.cells import CELLS, DIRECTIONS, Function
+from anacc.ir.module import AttributeValue
 
 
 def has_constant_weights(node: Node) -> bool:
-    """its weights and biases are constants"""
-    return all(node.constant(i) is not None for i in (1, 2, 3) if node.has(i))
+    """its weights, biases and peepholes are constants"""
+    return all(node.constant(i) is not None for i in (1, 2, 3, 7) if node.has(i))
 
 
 def has_time_first(node: Node) -> bool:
-    """its input is laid out as (time, batch, features), with layout 0"""
+    """its input has three axes: time, batch and features in the order that its layout says"""
     shape = node.shape(0)
-    return node.attribute("layout", 0) == 0 and len(shape) == 3 and shape[1] in (BATCH, 1)
+    return len(shape) == 3 and shape[1] in (BATCH, 1)
 
 
-def has_usual_activations(node: Node) -> bool:
-    """its activations are Sigmoid, Tanh and Tanh"""
-    names = [name.lower() for name in node.attribute("activations", [])]
-    return names in ([], ["sigmoid", "tanh", "tanh"], ["sigmoid", "tanh", "tanh"] * 2)
+def has_known_activations(node: Node) -> bool:
+    """its activations are Sigmoid, Tanh, Relu, HardSigmoid, or Affine or ScaledTanh with numbers"""
+    return functions(node) is not None
 
 
-def does_not_clip(node: Node) -> bool:
-    """it does not clip, and its input and forget gates are not coupled"""
-    return node.attribute("clip") is None and node.attribute("input_forget", 0) == 0
+def clamps_sums_of_the_crossbar(node: Node) -> bool:
+    """it clips and rectifies only sums of products, behind no peephole, reset gate or cell state"""
+    return not any(
+        is_piecewise(function) or (clipped and node.attribute("clip") is not None)
+        for way in _ways(node)
+        for function, clipped in _of_other_sums(node, way)
+    )
 
 
-def has_no_peepholes(node: Node) -> bool:
-    """it has no peepholes"""
-    peepholes = node.constant(7)
-    return not node.has(7) or (peepholes is not None and not peepholes.any())
+def has_bounded_reset_gate(node: Node) -> bool:
+    """the activation of a reset gate that multiplies the state itself stays within -1 and 1"""
+    if node.attribute("linear_before_reset", 0) != 0:
+        return True
+    return all(way[0].bound <= 1 for way in _ways(node))
 
 
 def has_full_sequences(node: Node) -> bool:
-    """its sequences all have full length"""
+    """its sequences have full length, or lengths from an input and no last cell state is read"""
     lengths = node.sample(4)
     return not node.has(4) or (lengths is not None and bool(np.all(lengths == node.shape(0)[0])))
 
 
-@imports(
-    "LSTM",
-    requires=(
-        has_constant_weights,
-        has_time_first,
-        has_usual_activations,
-        does_not_clip,
-        has_no_peepholes,
-        has_full_sequences,
-    ),
+_REQUIRES = (
+    has_constant_weights,
+    has_time_first,
+    has_known_activations,
+    clamps_sums_of_the_crossbar,
+    has_full_sequences,
 )
+
+
+@imports("LSTM", requires=_REQUIRES)
 def import_lstm(node: Node) -> None:
     """LSTM becomes `lstm` in ONNX's own layouts."""
-    direction = node.attribute("direction", "forward")
-    weights = np.asarray(node.constant(2)).shape
-    if direction not in LSTM_DIRECTIONS or len(weights) != 3:
-        raise Unsupported("its direction is forward, reverse or bidirectional")
-    bias = node.weight(3) if node.has(3) else ""
+    peepholes = node.weight(7) if _has_peepholes(node) else ""
+    coupled: dict[str, AttributeValue] = {}
+    if node.attribute("input_forget", 0) != 0:
+        coupled["input_forget"] = True
     states = (_initial_state(node, 5), _initial_state(node, 6))
-    operands: tuple[str, ...] = (node.value(0), node.weight(1), node.weight(2), bias, *states)
-    results = tuple(node.output(i) if node.uses(i) else "" for i in range(3))
-    node.emit("lstm", operands, results, direction=direction, hidden=int(weights[2]))
+    _import(node, (*states, peepholes) if peepholes else states, coupled)
+
+
+@imports("GRU", requires=(*_REQUIRES, has_bounded_reset_gate))
+def import_gru(node: Node) -> None:
+    """GRU becomes `gru` in ONNX's own layouts."""
+    linear = node.attribute("linear_before_reset", 0) != 0
+    _import(node, (_initial_state(node, 5),), {"linear_before_reset": linear})
+
+
+@imports("RNN", requires=_REQUIRES)
+def import_rnn(node: Node) -> None:
+    """RNN becomes `rnn` in ONNX's own layouts."""
+    _import(node, (_initial_state(node, 5),), {})
+
+
+def _import(node: Node, states: tuple[str, ...], own: dict[str, AttributeValue]) -> None:
+    """Add the op of a recurrent node; `own` are the attributes that only its operator has."""
+    kind = node.proto.op_type.lower()
+    direction, weights = node.attribute("direction", "forward"), np.asarray(node.constant(2)).shape
+    if direction not in DIRECTIONS or len(weights) != 3:
+        raise Unsupported("its direction is forward, reverse or bidirectional")
+    clip = node.attribute("clip")
+    if clip is not None:
+        if clip <= 0:
+            raise Unsupported("it clips at a positive number")
+        own["clip"] = float(clip)
+    ways, usual = _ways(node), tuple(Function(name) for name in CELLS[kind].functions)
+    if any(way != usual for way in ways):
+        own["functions"] = tuple(tuple((f.name, f.alpha, f.beta) for f in way) for way in ways)
+    bias = node.weight(3) if node.has(3) else ""
+    operands = (node.value(0), node.weight(1), node.weight(2), bias, *states)
+    # The sequence of states goes back to the crossbars: also where nothing else reads it, its
+    # scale matters.
+    results = [f"%{node.proto.output[0]}"]
+    results += [node.output(i) for i in range(1, len(CELLS[kind].results))]
+    node.emit(kind, operands, tuple(results), direction=direction, hidden=int(weights[2]), **own)
+
+
+def _ways(node: Node) -> Functions:
+    return functions(node) or ()
+
+
+def _of_other_sums(node: Node, way: tuple[Function, ...]) -> list[tuple[Function, bool]]:
+    """Functions of what is no sum of products alone, and whether `clip` clips that."""
+    if node.proto.op_type == "LSTM":
+        gates = [(way[0], True)] if _has_peepholes(node) else []
+        return [*gates, (way[2], False)]
+    if node.proto.op_type == "GRU" and node.attribute("linear_before_reset", 0) != 0:
+        return [(way[1], True)]
+    return []
+
+
+def _has_peepholes(node: Node) -> bool:
+    peepholes = node.constant(7)
+    return peepholes is not None and bool(peepholes.any())
 
 
 def _initial_state(node: Node, position: int) -> str:

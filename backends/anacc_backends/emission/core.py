@@ -56,6 +56,6 @@ def emit_tile(emission: Emission, op: Op, stream: StreamWriter) -> None:
         stream.multiply_by(y, op.number("gain"))
         codes_out, values_out = op.results
         stream.deliver(codes_out, values_out, y)
-    if recurrent:
+    if recurrent and emission.channel(inputs[0]).tokens > tokens:
         # The last hidden state is sent back like the others, but no step follows that uses it.
         stream.receive_parts(inputs, x)

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from anacc.ir import Module
+from anacc.ir.cells import CELLS
 from anacc.targets import Target
 from anacc.targets.adc import AdcSettings
 from anacc_passes.ranges import LARGEST_CODE
@@ -105,9 +106,9 @@ class Samples:
     @classmethod
     def of(cls, module: Module, feed: Feed) -> Samples:
         """Run the source model of a layer module on calibration data."""
-        taken = [op.operands[0] for op in module.ops if op.kind in ("crossbar", "lstm")]
-        # What an LSTM gives is also what it sends back to itself.
-        taken += [op.results[0] for op in module.ops if op.kind == "lstm" and op.results[0]]
+        taken = [op.operands[0] for op in module.ops if op.kind in ("crossbar", *CELLS)]
+        # What a recurrent layer gives is also what it sends back to itself.
+        taken += [op.results[0] for op in module.ops if op.kind in CELLS and op.results[0]]
         names = tuple(dict.fromkeys(taken))
         return cls(module, module.source.activations(feed, names))
 

@@ -58,7 +58,7 @@ class Inputs:
         rows: (first, last + 1) of the layer's matrix.
         scale: real value of one code.
         nonnegative: no code can be negative.
-        recurrent: the channels carry one token more than there are steps.
+        recurrent: the channels go round in a loop through time.
         vectors: codes that calibration data drive them with, shape (n, rows), or None.
     """
 
