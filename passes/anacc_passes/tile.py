@@ -58,7 +58,7 @@ class Tile:
                 lower_host(builder, op, demanded, whole)
             elif op.kind == "lstm":
                 builder.tokens.update(lower_lstm(builder, op, demanded))
-            else:
+            elif op.results[0] not in builder.between:
                 result = op.results[0]
                 lower = _LOWER[op.kind]
                 builder.tokens[result] = lower(builder, op, demanded[result])
