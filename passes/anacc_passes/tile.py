@@ -61,7 +61,7 @@ class Tile:
                 lower_host(builder, op, demanded, whole)
             elif op.kind in CELLS:
                 builder.tokens.update(lower_recurrent(builder, op, demanded))
-            else:
+            elif op.results[0] not in builder.between:
                 result = op.results[0]
                 lower = _LOWER[op.kind]
                 builder.tokens[result] = lower(builder, op, demanded[result])

@@ -16,6 +16,7 @@ from anacc.targets import Target
 from anacc_passes.formats import nonnegative
 from anacc_passes.tiling.full_scale import Samples
 from anacc_passes.tiling.layout import Layout, Nest, layouts
+from anacc_passes.tiling.views import chains
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class Builder:
     def __post_init__(self) -> None:
         self.layouts = layouts(self.module)
         self.nonnegative = nonnegative(self.module)
+        self.chains, self.between = chains(self.module)
 
     def channel(
         self, stem: str, form: str, size: int, tokens: int, scale: float | None = None

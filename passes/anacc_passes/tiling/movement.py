@@ -41,31 +41,10 @@ def _sample(op: Op, name: str, batch_axis: int | None) -> tuple[int, ...]:
 
 
 def describe(builder: Builder, op: Op) -> Movement:
-    """The movement that a layer op stands for."""
+    """The movement that a layer op with a buffer in the shape of its result stands for."""
     module = builder.module
-    kind = module.tensor(op.operands[0])
-    result = module.tensor(op.results[0])
-    source, target = sample_dims(kind), sample_dims(result)
-    strides = row_major(source)
-    dense = Movement(math.prod(source), ((0, strides),), (0, row_major(target)))
-    axis = kind.batch_axis
-    if op.kind == "reshape":
-        return dense
-    if op.kind == "transpose":
-        kept = [old for old in op.integers("permutation") if old != axis]
-        axes = [old - (axis is not None and old > axis) for old in kept] or [0]
-        return Movement(dense.size, dense.stores, (0, tuple(strides[old] for old in axes)))
-    if op.kind == "slice":
-        starts, steps = _sample(op, "starts", axis), _sample(op, "steps", axis)
-        base = sum(start * stride for start, stride in zip(starts, strides, strict=True))
-        moved = tuple(step * stride for step, stride in zip(steps, strides, strict=True))
-        return Movement(dense.size, dense.stores, (base, moved))
-    if op.kind == "expand":
-        missing = len(target) - len(source)
-        aligned = (0,) * missing + tuple(
-            0 if size == 1 else stride for size, stride in zip(source, strides, strict=True)
-        )
-        return Movement(dense.size, dense.stores, (0, aligned))
+    axis = module.tensor(op.operands[0]).batch_axis
+    target = sample_dims(module.tensor(op.results[0]))
     strides = row_major(target)
     if op.kind == "pad":
         before = _sample(op, "before", axis)
@@ -163,17 +142,26 @@ def relayout(
 
 
 def lower_move(builder: Builder, op: Op, forms: frozenset[str]) -> Tokens:
-    """Lower reshape, transpose, slice, pad, concat or expand."""
+    """Lower reshape, transpose, slice, pad, concat or expand; the first three and the last one
+    together with those before it, where nothing else reads what these give."""
     result = op.results[0]
-    sources = [builder.tokens[operand] for operand in op.operands]
-    scale = builder.scale(result)
+    chain = builder.chains.get(result)
+    origins = op.origins
+    if chain is None:
+        sources = [builder.tokens[operand] for operand in op.operands]
+        movement = describe(builder, op)
+    else:
+        sources, origins = [builder.tokens[chain.source]], chain.origins
+        dims = sources[0].layout.dims
+        load = (chain.view.base, chain.view.strides)
+        movement = Movement(math.prod(dims), ((0, row_major(dims)),), load)
     return move(
         builder,
         sources,
-        describe(builder, op),
+        movement,
         builder.layouts[result],
-        scale,
+        builder.scale(result),
         forms,
         result,
-        op.origins,
+        origins,
     )
