@@ -46,7 +46,8 @@ def report(image: Image) -> dict[str, Any]:
           `conversion_snr_db`, the signal-to-noise ratio of its conversions on calibration data.
         - `units`, `links`: streams by unit; the links' load.
         - `bounds`: for each decision its cost (`value`), a lower `bound`, and their `meaning`.
-        - `host`: ONNX `nodes` of each host segment with the `reasons`.
+        - `host`: ONNX `nodes` of each host segment with the `reasons`, and for each of
+          them in `hints` what a user can do.
         - `macs`: multiply-adds on `crossbar` and `host`, and the `host_share` in [0, 1] or None.
         - `warnings`: sentences.
         - `program`: numbers of streams, instructions, channels, weight blocks, weight cells and

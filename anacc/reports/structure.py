@@ -53,6 +53,7 @@ class _Bound(_Part):
 class _Host(_Part):
     nodes: list[str] | None = None
     reasons: list[str] | None = None
+    hints: list[str] | None = None
 
 
 class _Macs(_Part):

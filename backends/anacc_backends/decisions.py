@@ -24,7 +24,11 @@ def mapping(module: Module, target: Target, warnings: tuple[str, ...]) -> dict[s
             for number, op in enumerate(module.ops)
         ],
         "host": [
-            {"nodes": list(op.nested("nodes")), "reasons": list(op.nested("reasons"))}
+            {
+                "nodes": list(op.nested("nodes")),
+                "reasons": list(op.nested("reasons")),
+                "hints": list(op.nested("hints")),
+            }
             for op in module.ops
             if op.kind == "host"
         ],

@@ -25,12 +25,21 @@ from anacc.frontend.products import multiply_adds
 from anacc.ir import Module, Op
 from anacc.ir.module import AttributeValue
 from anacc.targets import Target
+from anacc_passes import alternatives
 from anacc_passes.units import missing
 
 _ANCHORS = ("conv", "linear", "lstm")
 _CHIP, _HOST = "chip", "host"
-_MOVED = "its neighbours run on the host: on the chip, it would only move data over the border"
-_LONE = "no convolution, product or LSTM is near it: on the chip, it would only cross the border"
+Why = tuple[str, str]
+"""Why a node is on the host, and what the user can do."""
+_MOVED = (
+    "its neighbours run on the host: on the chip, it would only move data over the border",
+    "it runs on the chip as soon as its neighbours do: see what they lack",
+)
+_LONE = (
+    "no convolution, product or LSTM is near it: on the chip, it would only cross the border",
+    "leave it to the host: the chip saves work only around products with constant weights",
+)
 
 
 @dataclass(frozen=True)
@@ -62,11 +71,16 @@ def _possible(op: Op, target: Target) -> Op:
     reason = None if op.kind == "host" else missing(target, op)
     if reason is None:
         return op
+    count = len(op.origins)
     return replace(
         op,
         kind="host",
         operands=tuple(name for name in op.operands if name.startswith("%")),
-        attributes={"nodes": op.origins, "reasons": (reason,) * len(op.origins)},
+        attributes={
+            "nodes": op.origins,
+            "reasons": (reason,) * count,
+            "hints": (alternatives.hint(op),) * count,
+        },
     )
 
 
@@ -81,7 +95,7 @@ def _atoms(module: Module) -> list[int]:
     return [numbers.setdefault(together[index], index) for index in range(len(module.ops))]
 
 
-def _host_atoms(module: Module, atoms: list[int]) -> dict[int, str]:
+def _host_atoms(module: Module, atoms: list[int]) -> dict[int, Why]:
     """The atoms that run on the host, with the reason for those ops that the chip could run."""
     pairs = list(zip(module.ops, atoms, strict=True))
     host = {atom for op, atom in pairs if op.kind == "host"}
@@ -149,14 +163,14 @@ def _cut(
     return {atom for _, atom in pairs if atom in host_side}
 
 
-def _merged(module: Module, atoms: list[int], host: Mapping[int, str]) -> Module:
+def _merged(module: Module, atoms: list[int], host: Mapping[int, Why]) -> Module:
     """The module with one `host` op for each level of the host.
 
     Level k of the host needs levels below k of the chip; level k of the chip needs levels up to k
     of the host.  So segments cannot depend on each other in a circle.
     """
     level = _levels(module, atoms, host)
-    segments: dict[int, list[tuple[Op, str]]] = {}
+    segments: dict[int, list[tuple[Op, Why]]] = {}
     chip: dict[int, list[Op]] = {}
     for op, atom in zip(module.ops, atoms, strict=True):
         if atom in host:
@@ -195,16 +209,15 @@ def _levels(module: Module, atoms: list[int], host: Collection[int]) -> dict[int
     return {atom: last - changes for atom, changes in after.items()}
 
 
-def _segment(module: Module, members: list[tuple[Op, str]]) -> Op:
+def _segment(module: Module, members: list[tuple[Op, Why]]) -> Op:
     """One `host` op for some ops; each comes with a reason, in case it is none of the host yet."""
     ops = [op for op, _ in members]
-    nodes: dict[str, str] = {}
-    for op, reason in members:
-        names, reasons = op.attributes.get("nodes"), op.attributes.get("reasons")
-        if op.kind == "host" and isinstance(names, tuple) and isinstance(reasons, tuple):
-            nodes.update({str(n): str(r) for n, r in zip(names, reasons, strict=True)})
+    nodes: dict[str, Why] = {}
+    for op, why in members:
+        if op.kind == "host":
+            nodes.update(host_reasons(op))
         else:
-            nodes.update({name: nodes.get(name, reason) for name in op.origins})
+            nodes.update({name: nodes.get(name, why) for name in op.origins})
     inside = {id(op) for op in ops}
     defined = {result: None for op in ops for result in op.results if result}
     needed = {name for op in module.ops if id(op) not in inside for name in op.operands}
@@ -219,6 +232,18 @@ def _segment(module: Module, members: list[tuple[Op, str]]) -> Op:
         kind="host",
         operands=tuple(operands),
         results=tuple(name for name in defined if name in needed),
-        attributes={"nodes": tuple(nodes), "reasons": tuple(nodes.values()), **products},
+        attributes={
+            "nodes": tuple(nodes),
+            "reasons": tuple(reason for reason, _ in nodes.values()),
+            "hints": tuple(hint for _, hint in nodes.values()),
+            **products,
+        },
         origins=tuple(nodes),
     )
+
+
+def host_reasons(op: Op) -> dict[str, Why]:
+    """Reason and hint for each node of a `host` op; a hint of "" where there is none."""
+    names, reasons = op.nested("nodes"), op.nested("reasons")
+    hints = op.nested("hints") or ("",) * len(names)
+    return {n: (r, h) for n, r, h in zip(names, reasons, hints, strict=True)}

@@ -74,7 +74,7 @@ def test_units_name_every_stream_in_order() -> None:
 
 def test_host_segments_say_why() -> None:
     (segment,) = mapping("host")["host"]
-    assert segment == {"nodes": ["Erf"], "reasons": ["no unit computes Erf"]}
+    assert segment == {"nodes": ["Erf"], "reasons": ["no unit computes Erf"], "hints": []}
 
 
 def test_origins_of_streams_and_weights() -> None:

@@ -86,6 +86,9 @@ def test_reasons_name_every_node() -> None:
     reasons: Any = op.attributes["reasons"]
     assert reasons[0] == "the chip has no operator Softmax"
     assert reasons[1].startswith("its neighbours run on the host")
+    hints: Any = op.attributes["hints"]
+    assert hints[0].startswith("leave it out of the model")
+    assert hints[1] == "it runs on the chip as soon as its neighbours do: see what they lack"
     assert "%s" not in module.values
 
 

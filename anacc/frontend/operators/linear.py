@@ -10,12 +10,19 @@ from anacc.frontend.registry import imports
 
 
 def has_constant_right_operand(node: Node) -> bool:
-    """its right operand is a constant, and its left one is not"""
+    """its right operand is a constant, and its left one is not
+
+    leave it to the host: crossbars hold constants only, so products of two activations stay
+    digital; where the left operand is the constant, transpose both and swap them
+    """
     return node.constant(1) is not None and node.constant(0) is None
 
 
 def has_constant_matrix(node: Node) -> bool:
-    """its right operand is one matrix"""
+    """its right operand is one matrix
+
+    split it into one product for each matrix
+    """
     matrix = node.constant(1)
     if matrix is None:
         return False
@@ -24,12 +31,18 @@ def has_constant_matrix(node: Node) -> bool:
 
 
 def is_not_transposed(node: Node) -> bool:
-    """its left operand is not transposed"""
+    """its left operand is not transposed
+
+    put a Transpose before it
+    """
     return not node.attribute("transA", 0)
 
 
 def has_constant_row(node: Node) -> bool:
-    """what it adds is one constant row"""
+    """what it adds is one constant row
+
+    add it by an Add behind the product
+    """
     row = node.constant(2)
     return not node.has(2) or (row is not None and row.size == (row.shape or (1,))[-1])
 

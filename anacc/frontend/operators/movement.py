@@ -13,28 +13,43 @@ _EVERYTHING = 2**31 - 1
 
 
 def has_constant_bounds(node: Node) -> bool:
-    """its bounds are constants"""
+    """its bounds are constants
+
+    fix the sizes that its bounds are computed from (`--shape NAME=SIZE`), so that they fold
+    """
     return all(node.constant(i) is not None for i in range(1, 5) if node.has(i))
 
 
 def fills_with_constant(node: Node) -> bool:
-    """it pads with a constant, by constant amounts"""
+    """it pads with a constant, by constant amounts
+
+    pad with zeros, best inside the convolution that follows
+    """
     parameters = all(node.constant(i) is not None for i in range(1, 4) if node.has(i))
     return parameters and node.attribute("mode", "constant") == "constant"
 
 
 def joins_activations(node: Node) -> bool:
-    """none of its operands is a constant"""
+    """none of its operands is a constant
+
+    add the constant part behind the Concat with a Pad, if it is one number
+    """
     return all(node.sample(i) is None for i in range(len(node.proto.input)))
 
 
 def has_constant_sizes(node: Node) -> bool:
-    """its sizes are constants"""
+    """its sizes are constants
+
+    fix the sizes that they are computed from (`--shape NAME=SIZE`), so that they fold
+    """
     return not node.has(1) or node.constant(1) is not None
 
 
 def takes_evenly_spaced(node: Node) -> bool:
-    """its indices are one number, or evenly spaced constants, in range"""
+    """its indices are one number, or evenly spaced constants, in range
+
+    leave it to the host: embeddings and shuffles are look-ups, no products
+    """
     return _progression(node) is not None
 
 

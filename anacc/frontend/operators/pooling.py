@@ -9,17 +9,26 @@ from anacc.ir.module import AttributeValue
 
 
 def has_one_or_two_axes(node: Node) -> bool:
-    """it has one or two spatial axes"""
+    """it has one or two spatial axes
+
+    rewrite it with fewer spatial axes, or leave it to the host
+    """
     return len(node.shape(0)) in (3, 4)
 
 
 def gives_no_indices(node: Node) -> bool:
-    """nothing reads the places of its maxima"""
+    """nothing reads the places of its maxima
+
+    leave it to the host, or upsample without the places (ConvTranspose instead of MaxUnpool)
+    """
     return not node.uses(1)
 
 
 def has_no_dilation(node: Node) -> bool:
-    """its window has no dilation"""
+    """its window has no dilation
+
+    leave it to the host, or write it as a depthwise Conv with constant weights
+    """
     return all(hole == 1 for hole in node.attribute("dilations", []))
 
 
@@ -60,7 +69,10 @@ def import_average_pool(node: Node) -> None:
 
 
 def covers_all_axes(node: Node) -> bool:
-    """it reduces all spatial axes and no other"""
+    """it reduces all spatial axes and no other
+
+    write it as a MatMul with a constant column of 1/n, or leave it to the host
+    """
     rank = len(node.shape(0))
     return rank in (3, 4) and _reduced_axes(node) == list(range(2, rank))
 
