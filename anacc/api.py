@@ -143,6 +143,7 @@ def compile(
     shapes: Mapping[str, int] | None = None,
     calibration_method: str = "minmax",
     packing: str = "auto",
+    strict: bool = False,
 ) -> Program:
     """Compile an ONNX model for a chip.
 
@@ -156,6 +157,7 @@ def compile(
         shapes: sizes of symbolic dimensions other than the batch, by name.
         calibration_method: how a range becomes a scale: `minmax`, `percentile`, `mse`, `entropy`.
         packing: whether layers share crossbars: `auto`, `always` or `never`.
+        strict: refuse a model of which a node runs on the host.
 
     Returns:
         The program.  Warnings of the compiler are issued as Python warnings, and are part of its
@@ -167,7 +169,8 @@ def compile(
         FeedError: a calibration feed does not fit the model, or there is none.
         UsageError: an argument has a wrong type, or a value that is none of those listed; `shapes`
             names a dimension that the model does not have.
-        CompileError: the model does not fit the chip, or a symbolic dimension is unbound.
+        CompileError: the model does not fit the chip, or a symbolic dimension is unbound; with
+            `strict`, nodes run on the host: `details` lists all of them, with reasons and hints.
     """
     from anacc.compiler import compile_image
     from anacc.feeds import calibration_feeds
@@ -182,6 +185,7 @@ def compile(
         shapes=shapes,
         calibration_method=calibration_method,
         packing=packing,
+        strict=strict,
         warn=messages.append,
     )
     for message in messages:

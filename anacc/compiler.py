@@ -45,12 +45,17 @@ PASSES = (Partition, Normalise, Calibrate, Fuse, Quantise, Tile, Place, Route)
 
 
 def pipeline(
-    target: Target, read_mode: str, feeds: Sequence[Feed], method: str, packing: str
+    target: Target,
+    read_mode: str,
+    feeds: Sequence[Feed],
+    method: str,
+    packing: str,
+    strict: bool = False,
 ) -> tuple[Pass, ...]:
     """All passes in order."""
     return (
         # Decide what runs on the chip; the rest goes to ONNX Runtime, in few segments.
-        Partition(target),
+        Partition(target, strict),
         # Drop what does nothing.  From here on, no op of the graph is superfluous.
         Normalise(),
         # Learn the range of each value from calibration data.
@@ -78,6 +83,7 @@ def compile_image(
     shapes: Mapping[str, int] | None = None,
     calibration_method: str = "minmax",
     packing: str = "auto",
+    strict: bool = False,
     dump_ir: Path | None = None,
     print_ir_after: str | None = None,
     write: Callable[[str], None] = print,
@@ -96,6 +102,7 @@ def compile_image(
         shapes: sizes of symbolic dimensions, by name.
         calibration_method: see `anacc_passes.ranges`.
         packing: `auto`, `always` or `never`; see `anacc_passes.place`.
+        strict: refuse a model of which a node runs on the host.
         dump_ir: folder for the module after each pass.
         print_ir_after: name of a pass after which the module's text goes to `write`.
         write: what prints the module.
@@ -146,7 +153,7 @@ def compile_image(
             "activation scales come from synthetic random inputs: give real ones with "
             "--calibration, or accuracy will be poor"
         )
-    passes = pipeline(chip, mode, feeds, calibration_method, packing)
+    passes = pipeline(chip, mode, feeds, calibration_method, packing, bool(strict))
     module, timings = run_pipeline(
         module,
         passes,

@@ -65,6 +65,7 @@ MAX_DIGITS = 10
     type=click.Choice(PACKINGS),
     help="Whether layers share crossbars.",
 )
+@click.option("--strict", is_flag=True, help="Refuse a model of which a node runs on the host.")
 @click.option(
     "--dump-ir",
     metavar="DIR",
@@ -82,6 +83,7 @@ def compile_command(
     shapes: tuple[str, ...],
     seed: int,
     packing: str,
+    strict: bool,
     dump_ir: str | None,
     print_ir_after: str | None,
     timing: bool,
@@ -112,6 +114,7 @@ def compile_command(
             shapes=sizes,
             calibration_method=calibration_method,
             packing=packing,
+            strict=strict,
             dump_ir=None if dump_ir is None else Path(dump_ir),
             print_ir_after=print_ir_after,
             on_progress=on_progress,

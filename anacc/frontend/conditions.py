@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from onnx import NodeProto
 
+from anacc.frontend.source import operator_name
 from anacc.ir import BATCH, TensorType
 
 
@@ -97,6 +98,5 @@ _ANOTHER = (
 
 def absent(node: NodeProto) -> tuple[str, str]:
     """Reason and hint for a node whose operator the chip does not have."""
-    domain = f"{node.domain}." if node.domain else ""
-    hint = _ANOTHER if domain else HOST_OPERATORS.get(node.op_type, _ANOTHER)
-    return f"the chip has no operator {domain}{node.op_type}", hint
+    operator = operator_name(node)
+    return f"the chip has no operator {operator}", HOST_OPERATORS.get(operator, _ANOTHER)

@@ -160,6 +160,11 @@ class SourceModel:
                 raise FeedError(f"input `{port.name}` is {array.dtype.name}, not {port.dtype}")
 
     @cached_property
+    def operators(self) -> dict[str, str]:
+        """The operator of each node by its name, with the domain where it is not ONNX's own."""
+        return {name: operator_name(node) for name, node in self._nodes.items()}
+
+    @cached_property
     def _nodes(self) -> dict[str, NodeProto]:
         return {node.name: node for node in self.model.graph.node}
 
@@ -218,6 +223,11 @@ class SourceModel:
 
     def _info(self, name: str) -> onnx.ValueInfoProto:
         return value_info(name, self.types[name])
+
+
+def operator_name(node: NodeProto) -> str:
+    """The operator of a node, with its domain where it is not ONNX's own."""
+    return f"{node.domain}.{node.op_type}" if node.domain else node.op_type
 
 
 def value_info(name: str, kind: TensorType) -> onnx.ValueInfoProto:

@@ -26,20 +26,12 @@ from anacc.ir import Module, Op
 from anacc.ir.module import AttributeValue
 from anacc.targets import Target
 from anacc_passes import alternatives
+from anacc_passes.reasons import LONE, MOVED, Why, host_reasons
+from anacc_passes.strict import refuse_host_nodes
 from anacc_passes.units import missing
 
 _ANCHORS = ("conv", "linear", "lstm")
 _CHIP, _HOST = "chip", "host"
-Why = tuple[str, str]
-"""Why a node is on the host, and what the user can do."""
-_MOVED = (
-    "its neighbours run on the host: on the chip, it would only move data over the border",
-    "it runs on the chip as soon as its neighbours do: see what they lack",
-)
-_LONE = (
-    "no convolution, product or LSTM is near it: on the chip, it would only cross the border",
-    "leave it to the host: the chip saves work only around products with constant weights",
-)
 
 
 @dataclass(frozen=True)
@@ -52,18 +44,27 @@ class Partition:
 
     Attributes:
         target: whose units decide what can run on the chip; None: all that the vocabulary has.
+        strict: whether nodes on the host are an error.
     """
 
     target: Target | None = None
+    strict: bool = False
     name = "partition"
 
     def __call__(self, module: Module) -> Module:
-        """The partitioned module."""
+        """The partitioned module.
+
+        Raises:
+            CompileError: with `strict`, if a node is on the host.
+        """
         if self.target is not None:
             module = replace(module, ops=tuple(_possible(op, self.target) for op in module.ops))
         atoms = _atoms(module)
         host = _host_atoms(module, atoms)
-        return _merged(module, atoms, host)
+        merged = _merged(module, atoms, host)
+        if self.strict:
+            refuse_host_nodes(merged)
+        return merged
 
 
 def _possible(op: Op, target: Target) -> Op:
@@ -109,7 +110,7 @@ def _host_atoms(module: Module, atoms: list[int]) -> dict[int, Why]:
         island.add_edges_from((source, target) for target in targets)
     island.remove_nodes_from(host)
     lone = [part for part in nx.connected_components(island) if part.isdisjoint(fixed)]
-    return dict.fromkeys(host, _MOVED) | {atom: _LONE for part in lone for atom in part}
+    return dict.fromkeys(host, MOVED) | {atom: LONE for part in lone for atom in part}
 
 
 def _can_move(module: Module, op: Op) -> bool:
@@ -240,10 +241,3 @@ def _segment(module: Module, members: list[tuple[Op, Why]]) -> Op:
         },
         origins=tuple(nodes),
     )
-
-
-def host_reasons(op: Op) -> dict[str, Why]:
-    """Reason and hint for each node of a `host` op; a hint of "" where there is none."""
-    names, reasons = op.nested("nodes"), op.nested("reasons")
-    hints = op.nested("hints") or ("",) * len(names)
-    return {n: (r, h) for n, r, h in zip(names, reasons, hints, strict=True)}

@@ -88,7 +88,7 @@ def test_reasons_name_every_node() -> None:
     assert reasons[1].startswith("its neighbours run on the host")
     hints: Any = op.attributes["hints"]
     assert hints[0].startswith("leave it out of the model")
-    assert hints[1] == "it runs on the chip as soon as its neighbours do: see what they lack"
+    assert hints[1] == "nothing to do: it follows its neighbours as soon as they run on the chip"
     assert "%s" not in module.values
 
 
