@@ -2,9 +2,11 @@
 
 1.  Convolutions, products with constant matrices and LSTMs run on the chip: it is there for them.
 2.  What the importer found unsupported, or no unit of the target can do, runs on the host.
-3.  Everything else may run on either side.  It goes where the fewest elements per sample cross
-    the border between both: a minimum cut.  Inputs and outputs of the model cross nothing.  On a
-    tie the chip wins, so that pools and activations stay with their convolutions.
+3.  Everything else may run on either side.  It goes where crossing the border between both takes
+    the least time: a minimum cut.  A tensor that crosses takes the latency of a transfer and the
+    time of its elements (one sample), once, however many ops read it; so few large tensors cross
+    rather than many small ones.  Inputs and outputs of the model cross nothing.  On a tie the chip
+    wins, so that pools and activations stay with their convolutions.
 4.  What is then on the chip without any path to an operation of rule 1 goes to the host.
 
 The ops of the host are merged into segments, as few as alternate with the chip along the longest
@@ -60,7 +62,7 @@ class Partition:
         if self.target is not None:
             module = replace(module, ops=tuple(_possible(op, self.target) for op in module.ops))
         atoms = _atoms(module)
-        host = _host_atoms(module, atoms)
+        host = _host_atoms(module, atoms, self.target)
         merged = _merged(module, atoms, host)
         if self.strict:
             refuse_host_nodes(merged)
@@ -96,14 +98,14 @@ def _atoms(module: Module) -> list[int]:
     return [numbers.setdefault(together[index], index) for index in range(len(module.ops))]
 
 
-def _host_atoms(module: Module, atoms: list[int]) -> dict[int, Why]:
+def _host_atoms(module: Module, atoms: list[int], target: Target | None) -> dict[int, Why]:
     """The atoms that run on the host, with the reason for those ops that the chip could run."""
     pairs = list(zip(module.ops, atoms, strict=True))
     host = {atom for op, atom in pairs if op.kind == "host"}
     fixed = {atom for op, atom in pairs if op.kind in _ANCHORS or not _can_move(module, op)}
     anchors = fixed - host
     if host and anchors:
-        host = _cut(module, pairs, host, anchors)
+        host = _cut(module, pairs, host, anchors, target)
     island: nx.Graph[int] = nx.Graph()
     island.add_nodes_from(atom for _, atom in pairs if atom not in host)
     for source, _, targets in _edges(module, pairs):
@@ -140,8 +142,20 @@ def _edges(module: Module, pairs: list[tuple[Op, int]]) -> Iterable[tuple[int, i
                 yield atom, max(math.prod(known), 1), others
 
 
+def crossing_time(target: Target | None, elements: int) -> int:
+    """Picoseconds that a tensor takes to cross the border; its elements without a target."""
+    if target is None:
+        return elements
+    latency, rate = target.host.transfer_latency.value, target.host.values_per_ns.value
+    return math.ceil(1000 * (latency + elements / rate))
+
+
 def _cut(
-    module: Module, pairs: list[tuple[Op, int]], host: set[int], anchors: set[int]
+    module: Module,
+    pairs: list[tuple[Op, int]],
+    host: set[int],
+    anchors: set[int],
+    target: Target | None,
 ) -> set[int]:
     """The host's side of the minimum cut; an edge without capacity is never cut.
 
@@ -153,13 +167,14 @@ def _cut(
     flow.add_edges_from((_CHIP, atom) for atom in anchors)
     flow.add_edges_from((atom, _HOST) for atom in host)
     flow.add_nodes_from(atom for _, atom in pairs)
-    for number, (source, size, targets) in enumerate(_edges(module, pairs)):
+    for number, (source, size, readers) in enumerate(_edges(module, pairs)):
         leaves, enters = ("leaves", number), ("enters", number)
-        flow.add_edge(source, leaves, capacity=size)
-        flow.add_edge(enters, source, capacity=size)
-        for target in targets:
-            flow.add_edge(leaves, target)
-            flow.add_edge(target, enters)
+        cost = crossing_time(target, size)
+        flow.add_edge(source, leaves, capacity=cost)
+        flow.add_edge(enters, source, capacity=cost)
+        for reader in readers:
+            flow.add_edge(leaves, reader)
+            flow.add_edge(reader, enters)
     _, (_, host_side) = nx.minimum_cut(flow, _CHIP, _HOST)
     return {atom for _, atom in pairs if atom in host_side}
 
