@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from onnx import NodeProto
 
-from anacc.frontend.source import operator_name
+from anacc.frontend.listing import operator_name
 from anacc.ir import BATCH, TensorType
 
 

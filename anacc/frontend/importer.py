@@ -34,6 +34,7 @@ from anacc.frontend.conditions import (
 from anacc.frontend.external import Array
 from anacc.frontend.facts import Facts, Input, gather_facts
 from anacc.frontend.inference import DoesNotFit, Known, fold_constants, known_input, misfit
+from anacc.frontend.listing import list_nodes
 from anacc.frontend.node import Node, Scope, Unsupported
 from anacc.frontend.ordering import reads
 from anacc.frontend.reading import Original, read
@@ -145,6 +146,7 @@ def _import(original: Original, constants: Mapping[str, Known], way: Hypothesis)
             tuple(port_of(name, facts.types[name]) for name in outputs),
         ),
         stands_for=scope.stands_for,
+        listing=list_nodes(original.model.graph, nodes, {n for op in ops for n in op.origins}),
     )
     operands = {name for op in ops for name in op.operands}
     return Module(

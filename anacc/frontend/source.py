@@ -13,6 +13,7 @@ from onnx import ModelProto, NodeProto, helper, numpy_helper
 from anacc.errors import FeedError
 from anacc.frontend.evaluation import Session
 from anacc.frontend.external import Array
+from anacc.frontend.listing import Listed
 from anacc.frontend.ordering import reads
 from anacc.ir import TensorType
 
@@ -56,6 +57,7 @@ class SourceModel:
         types: of every tensor.
         ports: of the model.
         stands_for: the ONNX tensor for each IR value that is none itself (`%t.expanded`).
+        listing: every node of the original model, and what became of it.
     """
 
     graph_name: str
@@ -65,6 +67,7 @@ class SourceModel:
     types: Mapping[str, TensorType]
     ports: Ports
     stands_for: Mapping[str, str]
+    listing: tuple[Listed, ...] = ()
     _sessions: dict[tuple[str, ...], Session] = field(default_factory=dict, repr=False)
 
     def reads_of(self, node: str) -> list[str]:
@@ -162,7 +165,7 @@ class SourceModel:
     @cached_property
     def operators(self) -> dict[str, str]:
         """The operator of each node by its name, with the domain where it is not ONNX's own."""
-        return {name: operator_name(node) for name, node in self._nodes.items()}
+        return {node.name: node.operator for node in self.listing}
 
     @cached_property
     def _nodes(self) -> dict[str, NodeProto]:
@@ -223,11 +226,6 @@ class SourceModel:
 
     def _info(self, name: str) -> onnx.ValueInfoProto:
         return value_info(name, self.types[name])
-
-
-def operator_name(node: NodeProto) -> str:
-    """The operator of a node, with its domain where it is not ONNX's own."""
-    return f"{node.domain}.{node.op_type}" if node.domain else node.op_type
 
 
 def value_info(name: str, kind: TensorType) -> onnx.ValueInfoProto:

@@ -23,7 +23,7 @@ from typing import Any
 import networkx as nx
 
 from anacc.frontend import SourceModel
-from anacc.frontend.products import multiply_adds
+from anacc.frontend.products import activation_products, multiply_adds
 from anacc.ir import Module, Op
 from anacc.ir.module import AttributeValue
 from anacc.targets import Target
@@ -244,6 +244,7 @@ def _segment(module: Module, members: list[tuple[Op, Why]]) -> Op:
     products: dict[str, AttributeValue] = {}
     if isinstance(module.source, SourceModel):
         products["products"] = multiply_adds(module.source, nodes)
+        products["activation_products"] = activation_products(module.source, nodes)
     return Op(
         kind="host",
         operands=tuple(operands),

@@ -12,7 +12,8 @@ MOVED: Why = (
     "nothing to do: it follows its neighbours as soon as they run on the chip",
 )
 LONE: Why = (
-    "no convolution, product or LSTM is near it: on the chip, it would only cross the border",
+    "no convolution, product or recurrent layer is near it: on the chip, it would only cross the "
+    "border",
     "nothing to do: the chip saves work only around products with constant weights",
 )
 CONSEQUENCES = (MOVED, LONE)

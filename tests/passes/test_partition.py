@@ -102,8 +102,8 @@ def test_the_reason_of_what_has_no_product_near_it() -> None:
     nodes: Any = op.attributes["nodes"]
     reasons: Any = op.attributes["reasons"]
     assert dict(zip(nodes, reasons, strict=True)) == {
-        "Relu:y": "no convolution, product or LSTM is near it: on the chip, it would only cross "
-        "the border",
+        "Relu:y": "no convolution, product or recurrent layer is near it: on the chip, it would "
+        "only cross the border",
         "Exp:s": "the chip has no operator Exp",
         "Tanh:z": "its neighbours run on the host: on the chip, it would only move data over the "
         "border",
