@@ -14,6 +14,8 @@ from anacc.frontend.facts import Facts
 from anacc.ir import BATCH, Level, Module, Op, TensorType, Value, spec_of
 from anacc.ir.module import AttributeValue, Dim
 
+DEFAULT_HINT = "change the node so that it does, or leave it to the host"
+
 
 class Unsupported(Exception):
     """The chip does not run a node.
@@ -25,7 +27,7 @@ class Unsupported(Exception):
 
     def __init__(self, condition: str, hint: str = "") -> None:
         super().__init__(condition)
-        self.hint = hint or "change the node so that it does, or leave it to the host"
+        self.hint = hint or DEFAULT_HINT
 
 
 @dataclass

@@ -71,3 +71,13 @@ def missing(target: Target, op: Op) -> str | None:
         needed = _BRIDGE.get(op.kind, frozenset())
     lacking = sorted(needed - bridge)
     return f"the bridge of `{name}` has no {lacking[0]}" if lacking else None
+
+
+def on_bridge(kind: str) -> bool:
+    """Whether a graph op is work of the bridge."""
+    return kind in _BRIDGE
+
+
+def is_elementwise(kind: str) -> bool:
+    """Whether a graph op is a function of single elements."""
+    return kind in _ELEMENTWISE and kind != "lstm"
