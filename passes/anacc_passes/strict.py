@@ -29,9 +29,10 @@ def refuse_host_nodes(module: Module) -> None:
     source = module.source
     operators = source.operators if isinstance(source, SourceModel) else {}
     count = sum(map(len, found.values()))
+    of = f" of {len(operators)}" if operators else ""
     raise CompileError(
-        f"{count} {'node' if count == 1 else 'nodes'} would run on the host, and `strict` "
-        "allows none",
+        f"{count}{of} {'node' if max(count, len(operators)) == 1 else 'nodes'} would run on the "
+        "host, and `strict` allows none",
         "compile without `strict`, and ONNX Runtime runs them",
         tuple(
             line

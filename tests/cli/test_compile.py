@@ -125,7 +125,7 @@ def test_strict_lists_every_host_node(call: Call, files: Path) -> None:
     result = call(*arguments, "--calibration", files / "feed.npz", "--strict")
     assert (result.exit_code, result.stdout, sorted(files.iterdir())) == (1, "", before)
     assert result.stderr == (
-        "error: 2 nodes would run on the host, and `strict` allows none\n"
+        "error: 2 of 4 nodes would run on the host, and `strict` allows none\n"
         "\n"
         "the chip has no operator Softmax\n"
         "  Softmax: `soft`\n"

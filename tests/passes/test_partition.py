@@ -12,6 +12,8 @@ from anacc.ir import BATCH, Level, Module, Op, TensorType, Value, verify
 from anacc_passes.partition import Partition, _atoms
 from tests.frontend import interpreter
 from tests.frontend.check import feed_of, floats, model, reference
+from tests.passes.chips import target
+from tests.passes.golden_text import check as check_golden
 from tests.work import work
 
 W: dict[str, Any] = {"w": floats(4, 4)}
@@ -72,6 +74,34 @@ def test_sides(body: str, expected: str, nodes: int) -> None:
     module = partitioned(text, **W, c=np.full(4, 0.5, np.float32))
     assert kinds(module) == expected.split()
     assert len(host(module)[-1].origins) == nodes
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "partition_3_tie",
+        "partition_3_time",
+        "partition_4_lone",
+        "partition_segments",
+    ],
+)
+def test_golden(name: str, update_golden: bool) -> None:
+    check_golden(name, Partition(target()), update_golden)
+
+
+def test_what_the_target_lacks_has_a_hint() -> None:
+    lacking = target(bridge__functions=["window", "reshape", "requantise"])
+    module = import_model(
+        model(
+            "g (float[N,4] x) => (float[N,5] y) { a = MatMul (x, w)  y = Pad (a, p) }",
+            17,
+            **W,
+            p=np.array([0, 0, 0, 1]),
+        )
+    )
+    (op,) = host(Partition(lacking)(module))
+    assert op.nested("reasons") == (f"the bridge of `{lacking.chip.name.value}` has no pad",)
+    assert op.nested("hints")[0].startswith("compile for `hermes`")
 
 
 def test_reasons_name_every_node() -> None:
