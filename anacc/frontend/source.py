@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -73,6 +73,41 @@ class SourceModel:
     def reads_of(self, node: str) -> list[str]:
         """The ONNX tensors that a node reads; none for a node that does not exist."""
         return reads(self._nodes[node]) if node in self._nodes else []
+
+    def inputs_behind(self, nodes: tuple[str, ...], known: Container[str]) -> frozenset[str] | None:
+        """Model inputs from which `extract` computes again what some nodes read and nothing holds.
+
+        Shape arithmetic may be gone from a module that still needs its nodes on the host.
+
+        Args:
+            nodes: names of nodes.
+            known: the ONNX tensors that the module holds.
+
+        Returns:
+            names of inputs, none if all is held; None if something cannot be computed from inputs
+            and constants alone.
+        """
+        inputs = {port.name for port in self.ports.inputs}
+        given = {name for node in nodes if node in self._nodes for name in self._nodes[node].output}
+        lost = {
+            name
+            for node in nodes
+            for name in self.reads_of(node)
+            if name not in self.constants and name not in known and name not in given
+        }
+        found: set[str] = set()
+        pending, seen = list(lost), set(lost)
+        while pending:
+            name = pending.pop()
+            if name in inputs:
+                found.add(name)
+            elif name not in self.constants:
+                if name not in self._makers or name not in lost and name in known:
+                    return None
+                new = set(reads(self._makers[name])) - seen
+                seen |= new
+                pending += new
+        return frozenset(found)
 
     def extract(
         self, nodes: tuple[str, ...], inputs: tuple[str, ...], outputs: tuple[str, ...]

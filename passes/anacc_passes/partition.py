@@ -16,7 +16,7 @@ path; ONNX Runtime runs a segment as a whole.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -102,7 +102,8 @@ def _host_atoms(module: Module, atoms: list[int], target: Target | None) -> dict
     """The atoms that run on the host, with the reason for those ops that the chip could run."""
     pairs = list(zip(module.ops, atoms, strict=True))
     host = {atom for op, atom in pairs if op.kind == "host"}
-    fixed = {atom for op, atom in pairs if op.kind in _ANCHORS or not _can_move(module, op)}
+    recomputed = _recomputed(module)
+    fixed = {atom for op, atom in pairs if op.kind in _ANCHORS or recomputed(op) is None}
     anchors = fixed - host
     if host and anchors:
         host = _cut(module, pairs, host, anchors, target)
@@ -115,16 +116,18 @@ def _host_atoms(module: Module, atoms: list[int], target: Target | None) -> dict
     return dict.fromkeys(host, MOVED) | {atom: LONE for part in lone for atom in part}
 
 
-def _can_move(module: Module, op: Op) -> bool:
-    """Whether the tensors that its ONNX nodes read still exist (shape arithmetic may be gone)."""
-    source = module.source
-    if not isinstance(source, SourceModel):
-        return True
-    return all(
-        name in source.constants or f"%{name}" in module.values
-        for origin in op.origins
-        for name in source.reads_of(origin)
-    )
+def _recomputed(module: Module) -> Callable[[Op], frozenset[str] | None]:
+    """For each op the model inputs that the host needs besides its operands, None if they do not
+    do: shape arithmetic that gave the constants of an op may be gone."""
+    source, held = module.source, {name[1:] for name in module.values}
+
+    def inputs_of(op: Op) -> frozenset[str] | None:
+        if not isinstance(source, SourceModel):
+            return frozenset()
+        found = source.inputs_behind(op.origins, held)
+        return None if found is None else frozenset(f"%{name}" for name in found)
+
+    return inputs_of
 
 
 def _edges(module: Module, pairs: list[tuple[Op, int]]) -> Iterable[tuple[int, int, set[int]]]:
@@ -241,6 +244,10 @@ def _segment(module: Module, members: list[tuple[Op, Why]]) -> Op:
     operands = dict.fromkeys(
         name for op in ops for name in op.operands if name[:1] == "%" and name not in defined
     )
+    recomputed = _recomputed(module)
+    for op in ops:
+        if op.kind != "host":
+            operands.update(dict.fromkeys(sorted(recomputed(op) or ())))
     products: dict[str, AttributeValue] = {}
     if isinstance(module.source, SourceModel):
         products["products"] = multiply_adds(module.source, nodes)

@@ -231,6 +231,39 @@ def test_what_needs_vanished_shape_arithmetic_stays() -> None:
     assert kinds(Partition()(module)) == kinds(module)
 
 
+def test_vanished_shape_arithmetic_is_computed_again_on_the_host() -> None:
+    """Between two host nodes the sum would only move data: the host repeats `ones` itself."""
+    module = partitioned(
+        """g (float[N,4] x) => (float[N,4] y) {
+            m = MatMul (x, w)
+            shape = Shape (x)
+            ones = ConstantOfShape <value = float[1] {1.0}> (shape)
+            a = Exp (m)
+            b = Add (a, ones)
+            y = Exp (b)
+        }""",
+        **W,
+    )
+    assert kinds(module) == ["linear", "host"]
+    assert host(module)[0].operands == ("%m", "%x")  # the shape of x
+
+
+def test_what_cannot_be_computed_again_stays() -> None:
+    """`ones` has the shape of a value that no model input tells."""
+    module = partitioned(
+        """g (float[N,4] x) => (float[N,4] y) {
+            m = MatMul (x, w)
+            shape = Shape (m)
+            ones = ConstantOfShape <value = float[1] {1.0}> (shape)
+            a = Exp (m)
+            b = Add (a, ones)
+            y = Exp (b)
+        }""",
+        **W,
+    )
+    assert kinds(module) == ["linear", "host", "affine", "host"]
+
+
 @given(st.data())
 def test_random_graphs(data: st.DataObject) -> None:
     """Any mixture: the partition is valid, and computes the same."""
