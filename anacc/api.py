@@ -169,8 +169,8 @@ def compile(
     shapes: Mapping[str, int] | None = None,
     calibration_method: str = "minmax",
     packing: str = "auto",
-    strict: bool = False,
     states: Mapping[str, str] | None = None,
+    strict: bool = False,
 ) -> Program:
     """Compile an ONNX model for a chip.
 
