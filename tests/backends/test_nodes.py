@@ -29,7 +29,7 @@ TEXT = """g (float[N,2,8,8] x, float[N,4] q) => (float[N,4] y, float[N,4] z) {
     i = Identity (m)
     dead = Relu (m)
     s = Softmax (i)
-    y = Sqrt (s)
+    y = Floor (s)
     z = Gemm (q, v)
 }"""
 
@@ -56,7 +56,7 @@ def test_every_node_has_one_place(report: dict[str, Any]) -> None:
         "Identity:i": "nothing",
         "Relu:dead": "unused",
         "Softmax:s": "host",
-        "Sqrt:y": "host",
+        "Floor:y": "host",
         "Gemm:z": "crossbar",
     }
 
@@ -125,7 +125,7 @@ def test_a_tensor_that_two_segments_take_crosses_once() -> None:
     proto = model(
         """g (float[N,4] x) => (float[N,4] y, float[N,4] z) {
             a = MatMul (x, w)
-            y = Erf (a)
+            y = Floor (a)
             b = MatMul (y, w)
             c = Add (a, b)
             s = Softmax (a)

@@ -51,7 +51,7 @@ def test_a_condition_without_a_hint_has_the_general_one() -> None:
     ("body", "reason", "hint"),
     [
         ("y = Softmax (x)", "the chip has no operator Softmax", "leave it out of the model if"),
-        ("y = Erf (x)", "the chip has no operator Erf", "leave it to the host, which runs it"),
+        ("y = Floor (x)", "the chip has no operator Floor", "leave it to the host, which runs it"),
         ("y = Div (x, x)", "it runs on the chip only if it divides by", "multiply by a constant"),
     ],
 )
