@@ -14,6 +14,7 @@ from functools import cache
 from types import FunctionType, ModuleType
 from typing import Any
 
+from anacc.frontend.node import Node
 from anacc.frontend.registry import Importer, condition_of, hint_of
 from anacc.ir import Level
 from anacc.ir.spec import vocabulary
@@ -38,10 +39,12 @@ def emitted_kinds(importer: Importer) -> list[str]:
 
 def conditions(importer: Importer) -> list[Condition]:
     """What an importer asks of a node: its constraints, then what it may raise."""
-    found = dict.fromkeys((condition_of(rule), hint_of(rule)) for rule in importer.requires)
+    found = {condition_of(rule): hint_of(rule) for rule in importer.requires}
     for function in _reached(importer.build):
-        found.update(dict.fromkeys(raised_conditions(function)))
-    return list(found)
+        if function.__module__ != Node.__module__:  # what is asked of every node
+            for condition, hint in raised_conditions(function):
+                found.setdefault(condition, hint)
+    return list(found.items())
 
 
 def raised_conditions(function: Callable[..., Any]) -> Iterator[Condition]:
@@ -61,19 +64,29 @@ def raised_conditions(function: Callable[..., Any]) -> Iterator[Condition]:
 
 
 def _reached(function: Callable[..., Any]) -> list[FunctionType]:
-    """A function of the frontend, and those that it names, in the order of first mention."""
+    """A function of the frontend, and those that it names, in the order of first mention; of a
+    class that one of them names, the methods that one of them calls."""
     found: dict[FunctionType, None] = {}
+    classes: dict[type, None] = {}
+    called: set[str] = {"__init__", "__post_init__"}
     pending: list[Any] = [function]
     while pending:
         current = pending.pop(0)
-        if not isinstance(current, FunctionType) or current in found:
+        if not getattr(current, "__module__", "").startswith(_PACKAGE) or current is Node:
             continue
-        if not current.__module__.startswith(_PACKAGE):
-            continue
-        found[current] = None
-        names = [n for n in ast.walk(_tree(current)) if isinstance(n, (ast.Name, ast.Attribute))]
-        names.sort(key=lambda name: (name.lineno, name.col_offset))
-        pending += [_named(current, name) for name in names]
+        if isinstance(current, type):
+            classes[current] = None
+        elif isinstance(current, FunctionType) and current not in found:
+            found[current] = None
+            names = [
+                n for n in ast.walk(_tree(current)) if isinstance(n, (ast.Name, ast.Attribute))
+            ]
+            names.sort(key=lambda name: (name.lineno, name.col_offset))
+            called |= {name.attr for name in names if isinstance(name, ast.Attribute)}
+            pending += [_named(current, name) for name in names]
+        if not pending:
+            methods = [m for each in classes for n, m in vars(each).items() if n in called]
+            pending = [m for m in methods if isinstance(m, FunctionType) and m not in found]
     return list(found)
 
 
