@@ -60,27 +60,21 @@ _SOFTMAX = (
     "leave it out of the model if only the order of its outputs matters; at the end of a network "
     "it costs one crossing of the border"
 )
-_CONTROL = "export the model without control flow: conditions fixed, loops unrolled"
-_SCALING = "use ConvTranspose, or fold it into the pre- or postprocessing"
 
 HOST_OPERATORS: Mapping[str, str] = {
     "ArgMax": "return its input from the model, and take the largest outside",
     "ConstantOfShape": _SHAPES,
     "CumSum": "leave it to the host: it is a recurrence without weights",
     "Equal": _INTEGERS,
-    "GridSample": _SCALING,
+    "GridSample": "fold it into the pre- or postprocessing",
     "GroupNormalization": _NORMALISATION,
-    "If": _CONTROL,
     "InstanceNormalization": _NORMALISATION,
     "LayerNormalization": _NORMALISATION,
     "LogSoftmax": _SOFTMAX,
-    "Loop": _CONTROL,
     "NonMaxSuppression": "return boxes and scores from the model, and select outside",
     "NonZero": _INTEGERS,
     "OneHot": _INTEGERS,
     "Range": _SHAPES,
-    "Resize": _SCALING,
-    "Scan": _CONTROL,
     "ScatterND": _INTEGERS,
     "Shape": _SHAPES,
     "Size": _SHAPES,

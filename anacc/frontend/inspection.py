@@ -23,6 +23,7 @@ Condition = tuple[str, str]
 """The end of the sentence "it runs on the chip only if ...", and the hint, "" without one."""
 
 _PACKAGE = "anacc.frontend"
+_INSERTED = "…"
 
 
 def emitted_kinds(importer: Importer) -> list[str]:
@@ -58,7 +59,8 @@ def raised_conditions(function: Callable[..., Any]) -> Iterator[Condition]:
         rule = _named(function, arguments[0])
         if called.id == "Unsupported":
             texts = [_text(argument) for argument in arguments]
-            yield texts[0], texts[1] if len(texts) > 1 else ""
+            if texts[0] != _INSERTED:  # a constraint's own sentence
+                yield texts[0], texts[1] if len(texts) > 1 else ""
         elif called.id == "unmet" and rule is not None:
             yield condition_of(rule), hint_of(rule)
 
@@ -72,11 +74,9 @@ def _reached(function: Callable[..., Any]) -> list[FunctionType]:
     pending: list[Any] = [function]
     while pending:
         current = pending.pop(0)
-        if not getattr(current, "__module__", "").startswith(_PACKAGE) or current is Node:
-            continue
-        if isinstance(current, type):
+        if isinstance(current, type) and _is_ours(current):
             classes[current] = None
-        elif isinstance(current, FunctionType) and current not in found:
+        elif isinstance(current, FunctionType) and _is_ours(current) and current not in found:
             found[current] = None
             names = [
                 n for n in ast.walk(_tree(current)) if isinstance(n, (ast.Name, ast.Attribute))
@@ -86,8 +86,17 @@ def _reached(function: Callable[..., Any]) -> list[FunctionType]:
             pending += [_named(current, name) for name in names]
         if not pending:
             methods = [m for each in classes for n, m in vars(each).items() if n in called]
-            pending = [m for m in methods if isinstance(m, FunctionType) and m not in found]
+            pending = [m for m in methods if isinstance(m, FunctionType) and _is_ours(m)]
+            pending = [method for method in pending if method not in found]
     return list(found)
+
+
+def _is_ours(thing: type | FunctionType) -> bool:
+    """Whether a class or function is written in the frontend; what `Node` does is asked of every
+    node, and the methods that dataclasses make have no source."""
+    if isinstance(thing, FunctionType) and thing.__code__.co_filename.startswith("<"):
+        return False
+    return thing.__module__.startswith(_PACKAGE) and thing is not Node
 
 
 def _named(function: Callable[..., Any], name: ast.expr) -> Any:
@@ -131,4 +140,4 @@ def _text(argument: ast.expr) -> str:
         case ast.BinOp(left=left, right=right):
             return _text(left) + _text(right)
         case _:
-            return "…"
+            return _INSERTED

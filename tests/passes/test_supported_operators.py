@@ -64,6 +64,27 @@ def test_conditions_are_read_from_the_source() -> None:
     assert raised and set(raised) <= {condition for condition, _ in conditions(pad)}
 
 
+class Helper:
+    """What importers of several ops may use."""
+
+    def move(self) -> None:
+        raise Unsupported("it moves")
+
+    def stay(self) -> None:
+        raise Unsupported("it stays")
+
+
+def build_by_helper(node: Node) -> None:
+    """Only one method of the helper is called."""
+    Helper().move()
+
+
+def test_methods_that_are_called_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    for each in (Helper, Helper.move, Helper.stay, build_by_helper):
+        monkeypatch.setattr(each, "__module__", "anacc.frontend.own")
+    assert conditions(Importer("Own", (), build_by_helper)) == [("it moves", "")]
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_what_importing_gives_is_on_the_page(name: str) -> None:
     text, opset, constants, *_ = CASES[name]
