@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 import anacc
@@ -150,3 +152,20 @@ def test_texts_and_unknown_shapes_have_no_size() -> None:
 def test_a_module_without_a_model_lists_its_ops() -> None:
     names = [(node["name"], node["where"]) for node in program(before("host")).mapping["nodes"]]
     assert names == [("Erf", "host")]
+
+
+@pytest.mark.parametrize("name", ["digits_cnn", "char_lstm"])
+def test_the_example_models_are_accounted_for(name: str) -> None:
+    folder = Path(__file__).resolve().parents[2] / "models" / name
+    feed = dict(np.load(folder / "calibration.npz"))
+    report = anacc.compile(folder / f"{name}.onnx", calibration=feed).report()
+    proto = onnx.load(folder / f"{name}.onnx")
+    assert len(report["nodes"]) == len(proto.graph.node)
+    busy = {stream["unit"] for stream in report["units"]}
+    for node in report["nodes"]:
+        assert set(node["units"]) <= busy
+        assert bool(node["units"]) == (node["where"] in ("crossbar", "ldpu", "gdpu", "bridge"))
+        assert (node["segment"] is not None) == (node["where"] == "host") == bool(node["hint"])
+    hosted = [node for segment in report["host"] for node in segment["nodes"]]
+    assert {node["name"] for node in report["nodes"] if node["where"] == "host"} == set(hosted)
+    assert report["macs"]["crossbar_share"] == 1.0
