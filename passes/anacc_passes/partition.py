@@ -246,8 +246,7 @@ def _segment(module: Module, members: list[tuple[Op, Why]]) -> Op:
     )
     recomputed = _recomputed(module)
     for op in ops:
-        if op.kind != "host":
-            operands.update(dict.fromkeys(sorted(recomputed(op) or ())))
+        operands.update(dict.fromkeys(sorted(recomputed(op) or ())))
     products: dict[str, AttributeValue] = {}
     if isinstance(module.source, SourceModel):
         products["products"] = multiply_adds(module.source, nodes)

@@ -1,5 +1,6 @@
 """Chip or host: which side ops take, and how the host's are merged."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from tests.passes.golden_text import check as check_golden
 from tests.work import work
 
 W: dict[str, Any] = {"w": floats(4, 4)}
+HOSTED = {"nodes": ("Mul:y",), "reasons": ("no unit can",), "hints": ("",)}
 
 
 def partitioned(text: str, **constants: Any) -> Module:
@@ -246,6 +248,24 @@ def test_vanished_shape_arithmetic_is_computed_again_on_the_host() -> None:
     )
     assert kinds(module) == ["linear", "host"]
     assert host(module)[0].operands == ("%m", "%x")  # the shape of x
+
+
+def test_shape_arithmetic_of_what_the_target_lacks_is_computed_again() -> None:
+    proto = model(
+        """g (float[N,4] x) => (float[N,4] y) {
+            m = MatMul (x, w)
+            shape = Shape (x)
+            twos = ConstantOfShape <value = float[1] {2.0}> (shape)
+            y = Mul (m, twos)
+        }""",
+        17,
+        **W,
+    )
+    lacking = target(gdpu__functions=[], ldpu__functions=["affine", "accumulate", "requantise"])
+    module = import_model(proto)
+    hosted = replace(module.ops[-1], kind="host", attributes=dict(HOSTED), operands=("%m",))
+    made = Partition(lacking)(replace(module, ops=(*module.ops[:-1], hosted)))
+    assert host(made)[0].operands == ("%m", "%x")
 
 
 def test_what_cannot_be_computed_again_stays() -> None:
