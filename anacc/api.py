@@ -190,6 +190,7 @@ def compile(
     calibration_method: str = "minmax",
     packing: str = "auto",
     states: Mapping[str, str] | None = None,
+    strict: bool = False,
 ) -> Program:
     """Compile an ONNX model for a chip.
 
@@ -203,6 +204,7 @@ def compile(
         shapes: sizes of symbolic dimensions other than the batch, by name.
         calibration_method: how a range becomes a scale: `minmax`, `percentile`, `mse`, `entropy`.
         packing: whether layers share crossbars: `auto`, `always` or `never`.
+        strict: refuse a model of which a node runs on the host.
         states: of a streaming model: for inputs that are states the name of the output that feeds
             them.  `calibration` then is streams, as for `Program.run_steps`.
 
@@ -216,7 +218,8 @@ def compile(
         FeedError: a calibration feed does not fit the model, or there is none.
         UsageError: an argument has a wrong type, or a value that is none of those listed; `shapes`
             names a dimension that the model does not have.
-        CompileError: the model does not fit the chip, or a symbolic dimension is unbound.
+        CompileError: the model does not fit the chip, or a symbolic dimension is unbound; with
+            `strict`, nodes run on the host: `details` lists all of them, with reasons and hints.
     """
     from anacc.compiler import compile_image
     from anacc.feeds import calibration_feeds
@@ -231,6 +234,7 @@ def compile(
         shapes=shapes,
         calibration_method=calibration_method,
         packing=packing,
+        strict=strict,
         states=states,
         warn=messages.append,
     )

@@ -65,14 +65,19 @@ PASSES = (
 
 
 def pipeline(
-    target: Target, read_mode: str, feeds: Sequence[Feed], method: str, packing: str
+    target: Target,
+    read_mode: str,
+    feeds: Sequence[Feed],
+    method: str,
+    packing: str,
+    strict: bool = False,
 ) -> tuple[Pass, ...]:
     """All passes in order."""
     return (
         # Make chains of functions of one element one table each, if the target has tables.
         Tabulate(target, tuple(feeds)),
         # Decide what runs on the chip; the rest goes to ONNX Runtime, in few segments.
-        Partition(target),
+        Partition(target, strict),
         # Drop what does nothing.  From here on, no op of the graph is superfluous.
         Normalise(),
         # Learn the range of each value from calibration data.
@@ -121,6 +126,7 @@ def compile_image(
     shapes: Mapping[str, int] | None = None,
     calibration_method: str = "minmax",
     packing: str = "auto",
+    strict: bool = False,
     states: Mapping[str, str] | None = None,
     dump_ir: Path | None = None,
     print_ir_after: str | None = None,
@@ -140,6 +146,7 @@ def compile_image(
         shapes: sizes of symbolic dimensions, by name.
         calibration_method: see `anacc_passes.ranges`.
         packing: `auto`, `always` or `never`; see `anacc_passes.place`.
+        strict: refuse a model of which a node runs on the host.
         states: for inputs that are states the name of the output that feeds them; `calibration`
             then is streams, see `anacc.streaming`, which run step by step in ONNX Runtime.
         dump_ir: folder for the module after each pass.
@@ -198,7 +205,7 @@ def compile_image(
             "activation scales come from synthetic random inputs: give real ones with "
             "--calibration, or accuracy will be poor"
         )
-    passes = pipeline(chip, mode, feeds, calibration_method, packing)
+    passes = pipeline(chip, mode, feeds, calibration_method, packing, bool(strict))
     module, timings = run_pipeline(
         module,
         passes,

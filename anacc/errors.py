@@ -1,8 +1,9 @@
 """The errors that anacc raises on purpose.
 
 Every error is one sentence that names the node, option or file and the reason, with an optional
-hint that says the way out.  The command line prints both and exits with status 1 (a compile or a
-run failed) or 2 (the command was used wrongly); nothing else may reach a user.
+hint that says the way out; where it counts many things, lines between both list them.  The command
+line prints all of it and exits with status 1 (a compile or a run failed) or 2 (the command was used
+wrongly); nothing else may reach a user.
 """
 
 from __future__ import annotations
@@ -14,17 +15,22 @@ class AnaccError(Exception):
     Args:
         message: one sentence: the thing, then the reason.
         hint: one sentence that says what to do, or None.
+        details: lines that list what the sentence counts.
     """
 
     exit_status = 1
 
-    def __init__(self, message: str, hint: str | None = None) -> None:
+    def __init__(
+        self, message: str, hint: str | None = None, details: tuple[str, ...] = ()
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.details = details
 
     def __str__(self) -> str:
-        return self.message if self.hint is None else f"{self.message}\nhint: {self.hint}"
+        hint = () if self.hint is None else (f"hint: {self.hint}",)
+        return "\n".join((self.message, *self.details, *hint))
 
 
 class UsageError(AnaccError):

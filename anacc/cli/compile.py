@@ -67,6 +67,7 @@ MAX_DIGITS = 10
     type=click.Choice(PACKINGS),
     help="Whether layers share crossbars.",
 )
+@click.option("--strict", is_flag=True, help="Refuse a model of which a node runs on the host.")
 @state_option
 @click.option(
     "--dump-ir",
@@ -85,6 +86,7 @@ def compile_command(
     shapes: tuple[str, ...],
     seed: int,
     packing: str,
+    strict: bool,
     states: tuple[str, ...],
     dump_ir: str | None,
     print_ir_after: str | None,
@@ -116,6 +118,7 @@ def compile_command(
             shapes=sizes,
             calibration_method=calibration_method,
             packing=packing,
+            strict=strict,
             states=fed_back,
             dump_ir=None if dump_ir is None else Path(dump_ir),
             print_ir_after=print_ir_after,

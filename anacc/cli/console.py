@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,10 +23,13 @@ def messages() -> Console:
     return Console(file=sys.stderr, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
-def write_error(message: str, hint: str | None) -> None:
-    """Write an error, and after a blank line its hint."""
+def write_error(message: str, hint: str | None, details: Sequence[str] = ()) -> None:
+    """Write an error, after a blank line its details, and after another its hint."""
     console = messages()
     console.print(Text.assemble(("error", "bold red"), f": {message}"))
+    lines = "\n".join(printable(line).replace("\n", " ") for line in details).rstrip("\n")
+    if lines:
+        console.print(f"\n{lines}")
     if hint:
         console.print(Text.assemble(("\nhint", "bold cyan"), f": {hint}"))
 

@@ -27,10 +27,13 @@ INTERRUPTED = 130
 class Failed(click.ClickException):
     """A failure that is ready to be shown."""
 
-    def __init__(self, message: str, hint: str | None, status: int) -> None:
+    def __init__(
+        self, message: str, hint: str | None, status: int, details: tuple[str, ...] = ()
+    ) -> None:
         super().__init__(message)
         self.hint = hint
         self.status = status
+        self.details = details
 
 
 class GuardedGroup(click.Group):
@@ -79,7 +82,8 @@ class GuardedGroup(click.Group):
                 if isinstance(error, click.exceptions.NoArgsIsHelpError):
                     error.show()
                 else:
-                    write_error(_sentence(error.format_message()), _hint(error))
+                    details = error.details if isinstance(error, Failed) else ()
+                    write_error(_sentence(error.format_message()), _hint(error), details)
             return error.status if isinstance(error, Failed) else error.exit_code
         # Commands return None; click returns the status of an early exit, such as that of --help.
         return status if isinstance(status, int) else 0
@@ -110,7 +114,7 @@ def failed(error: Exception, stream: str | None = None) -> Failed:
     """Return what the user is told about an exception; `stream` is what it failed to write to."""
     match error:
         case AnaccError():
-            return Failed(error.message, error.hint, error.exit_status)
+            return Failed(error.message, error.hint, error.exit_status, error.details)
         case OSError():
             reason = (error.strerror or str(error) or type(error).__name__).lower()
             if isinstance(error.filename, str | bytes):

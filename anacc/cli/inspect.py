@@ -19,8 +19,9 @@ WIDTH = 120  # where standard output is no terminal
 @click.command("inspect")
 @program_argument
 @click.option("--json", "as_json", is_flag=True, help="Print the whole report as JSON.")
+@click.option("--nodes", is_flag=True, help="List each ONNX node and each border: where, how much.")
 @click.option("--all", "all_rows", is_flag=True, help="List every layer and every ONNX node.")
-def inspect_command(program: Path, as_json: bool, all_rows: bool) -> None:
+def inspect_command(program: Path, as_json: bool, nodes: bool, all_rows: bool) -> None:
     """Show how a PROGRAM lies on the chip.
 
     Cores in use, layers, what runs on the host and why, costs and their bounds, warnings.
@@ -30,4 +31,4 @@ def inspect_command(program: Path, as_json: bool, all_rows: bool) -> None:
         write_json(report)
         return
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDTH
-    click.echo(render(report, width, all_rows), nl=False)
+    click.echo(render(report, width, all_rows, nodes), nl=False)

@@ -26,21 +26,29 @@ from anacc.frontend.batch import (
     sizes_in,
     zeros_in,
 )
+from anacc.frontend.conditions import (
+    absent,
+    has_batch,
+    has_elements,
+    has_known_shape,
+    is_float32,
+)
 from anacc.frontend.control_flow import expand
 from anacc.frontend.derived import Derived
 from anacc.frontend.external import Array
 from anacc.frontend.facts import Facts, Input, gather_facts
 from anacc.frontend.inference import DoesNotFit, Known, fold_constants, misfit
 from anacc.frontend.kinds import kind_of
+from anacc.frontend.listing import list_nodes
 from anacc.frontend.node import Node, Scope, Unsupported
 from anacc.frontend.ordering import reads
 from anacc.frontend.reading import Original, read
-from anacc.frontend.registry import importer_of
+from anacc.frontend.registry import importer_of, unmet
 from anacc.frontend.sequences import rewrite_sequences
 from anacc.frontend.sizes import check_inputs, check_results
 from anacc.frontend.source import Port, Ports, SourceModel, clean_model, port_of
 from anacc.frontend.widening import widened
-from anacc.ir import BATCH, Level, Module, Op, TensorType, Value
+from anacc.ir import Level, Module, Op, TensorType, Value
 
 
 def import_model(
@@ -160,6 +168,7 @@ def _import(original: Original, constants: Mapping[str, Known], way: Hypothesis)
         stands_for=scope.stands_for,
         derived=Derived.of(ops, scope.stands_for, scope.constants),
         notes=original.notes,
+        listing=list_nodes(expanded.model.graph, nodes, {n for op in ops for n in op.origins}),
     )
     operands = {name for op in ops for name in op.operands}
     return Module(
@@ -257,25 +266,24 @@ def _import_node(node: Node) -> None:
     try:
         importer = importer_of(node.proto)
         if importer is None:
-            domain = f"{node.proto.domain}." if node.proto.domain else ""
-            reason = f"the chip has no operator {domain}{node.proto.op_type}"
+            reason, hint = absent(node.proto)
         else:
             if node.name not in node.facts.whole:
                 _check_shapes(node)
             for constraint in importer.requires:
                 if not constraint(node):
-                    raise Unsupported((constraint.__doc__ or "").strip())
+                    raise unmet(constraint)
             _check_elements(node)
             importer.build(node)
             return
     except Unsupported as unsupported:
-        reason = f"it runs on the chip only if {unsupported}"
+        reason, hint = f"it runs on the chip only if {unsupported}", unsupported.hint
     scope.undo(mark)
     operands = tuple(f"%{name}" for name in reads(node.proto) if name not in node.facts.values)
     results = tuple(node.output(i) for i in range(len(node.proto.output)) if node.uses(i))
     for name in results:
         scope.values[name] = Value(name, node.facts.types[name[1:]])
-    attributes = {"nodes": (node.name,), "reasons": (reason,)}
+    attributes = {"nodes": (node.name,), "reasons": (reason,), "hints": (hint,)}
     scope.ops.append(Op("host", operands, results, attributes, (node.name,)))
 
 
@@ -294,9 +302,9 @@ def _check_shapes(node: Node) -> None:
         Unsupported: if the shape of an activation is unknown.
     """
     for name in _activations(node):
-        if node.facts.types[name].shape is None:
+        if not has_known_shape(node.facts.types[name]):
             note = node.facts.notes.get(name, "has no known shape")
-            raise Unsupported(f"its shapes are known, but `{name}` {note}")
+            raise unmet(has_known_shape, f"`{name}` {note}")
 
 
 def _check_elements(node: Node) -> None:
@@ -307,12 +315,12 @@ def _check_elements(node: Node) -> None:
     """
     for name in _activations(node):
         kind = node.facts.types[name]
-        if kind.dtype != "float32":
-            raise Unsupported(f"its tensors are float32, but `{name}` is {kind.dtype}")
-        if 0 in (kind.shape or ()):
-            raise Unsupported(f"its tensors have elements, but `{name}` is {kind.shape}")
-        if node.facts.batched and BATCH not in (kind.shape or ()):
-            raise Unsupported(f"its tensors have a batch axis, but `{name}` has none")
+        if not is_float32(kind):
+            raise unmet(is_float32, f"`{name}` is {kind.dtype}")
+        if not has_elements(kind):
+            raise unmet(has_elements, f"`{name}` is {kind.shape}")
+        if node.facts.batched and not has_batch(kind):
+            raise unmet(has_batch, f"`{name}` has none")
 
 
 def _live_ops(ops: list[Op], needed: set[str]) -> list[Op]:

@@ -15,9 +15,20 @@ from anacc.frontend.facts import Facts
 from anacc.ir import BATCH, Level, Module, Op, TensorType, Value, spec_of
 from anacc.ir.module import AttributeValue, Dim
 
+DEFAULT_HINT = "change the node so that it does, or leave it to the host"
+
 
 class Unsupported(Exception):
-    """The chip does not run a node: the message ends "it runs on the chip only if ..."."""
+    """The chip does not run a node.
+
+    Args:
+        condition: ends the sentence "it runs on the chip only if ...".
+        hint: one sentence that says what the user can do; "" where there is nothing special.
+    """
+
+    def __init__(self, condition: str, hint: str = "") -> None:
+        super().__init__(condition)
+        self.hint = hint or DEFAULT_HINT
 
 
 @dataclass

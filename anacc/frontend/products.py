@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from onnx import NodeProto
 
@@ -42,21 +42,67 @@ def multiply_adds(source: SourceModel, nodes: Iterable[str]) -> int:
     return sum(_of(source, node) for node in source.model.graph.node if node.name in wanted)
 
 
+def activation_products(source: SourceModel, nodes: Iterable[str]) -> int:
+    """Those of the multiply-adds that have no constant operand, as in attention.
+
+    Args:
+        source: the model.
+        nodes: names of nodes.
+    """
+    weighted = {
+        node.name
+        for node in source.model.graph.node
+        if any(node.input[i] in source.constants for i in _weights(node))
+    }
+    return multiply_adds(source, set(nodes) - weighted)
+
+
+# Which operands may be the matrix: the last one is, where no other says more.
+_WEIGHTS: Mapping[str, tuple[int, ...]] = {
+    "Conv": (1,),
+    "ConvInteger": (1,),
+    "ConvTranspose": (1,),
+    "Einsum": (0, 1),
+    "GRU": (1,),
+    "Gemm": (0, 1),
+    "LSTM": (1,),
+    "MatMul": (0, 1),
+    "MatMulInteger": (0, 1),
+    "QLinearConv": (3,),
+    "QLinearMatMul": (0, 3),
+    "RNN": (1,),
+}
+
+
+def is_product(operator: str) -> bool:
+    """Whether an ONNX operator multiplies by a matrix, which a crossbar can hold."""
+    return operator in _WEIGHTS
+
+
+def _weights(node: NodeProto) -> list[int]:
+    operands = _WEIGHTS.get(node.op_type, ()) if node.domain == "" else ()
+    return [position for position in operands if position < len(node.input)]
+
+
 def _of(source: SourceModel, node: NodeProto) -> int:
+    if not _weights(node):
+        return 0
     shapes = [_dims(source, name) for name in node.input]
     result = _dims(source, node.output[0])
-    if any(shape is None for shape in (*shapes[:2], result)):
+    matrix = 3 if node.op_type.startswith("QLinear") else 1
+    operands = (shapes[0], shapes[matrix] if len(shapes) > matrix else ())
+    if any(shape is None for shape in (*operands, result)):
         return 0
-    first, second = (shape or () for shape in (*shapes[:2], (), ())[:2])
+    first, second = (shape or () for shape in operands)
     match node.op_type:
-        case "Conv":
+        case "Conv" | "ConvInteger" | "QLinearConv":
             return math.prod(result or ()) * math.prod(second[1:])
         case "ConvTranspose":
             return math.prod(first) * math.prod(second[1:])
         case "Gemm":
             inner = second[1] if _flag(node, "transB") else second[0]
             return math.prod(result or ()) * inner
-        case "MatMul":
+        case "MatMul" | "MatMulInteger" | "QLinearMatMul":
             return math.prod(result or ()) * (first[-1] if first else 1)
         case "Einsum" if len(shapes) == 2:
             return _of_equation(node, (first, second))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -15,6 +15,7 @@ from anacc.frontend.derived import Derived
 from anacc.frontend.evaluation import Session
 from anacc.frontend.external import Array
 from anacc.frontend.kinds import type_of
+from anacc.frontend.listing import Listed
 from anacc.frontend.ordering import reads
 from anacc.host_values import is_tensor
 from anacc.ir import TensorType
@@ -64,6 +65,7 @@ class SourceModel:
             no tensor has its numbers.
         derived: the ops by which such values can be computed.
         notes: what the user should know about how the model was read.
+        listing: every node of the original model, and what became of it.
     """
 
     graph_name: str
@@ -75,15 +77,47 @@ class SourceModel:
     stands_for: Mapping[str, str]
     derived: Derived = field(default_factory=Derived)
     notes: tuple[str, ...] = ()
+    listing: tuple[Listed, ...] = ()
     _sessions: dict[tuple[str, ...], Session] = field(default_factory=dict, repr=False)
 
     def reads_of(self, node: str) -> list[str]:
         """The ONNX tensors that a node reads; none for a node that does not exist."""
         return reads(self._nodes[node]) if node in self._nodes else []
 
-    def gives_of(self, node: str) -> list[str]:
-        """The ONNX tensors that a node gives; none for a node that does not exist."""
-        return [name for name in self._nodes[node].output if name] if node in self._nodes else []
+    def inputs_behind(self, nodes: tuple[str, ...], known: Container[str]) -> frozenset[str] | None:
+        """Model inputs from which `extract` computes again what some nodes read and nothing holds.
+
+        Shape arithmetic may be gone from a module that still needs its nodes on the host.
+
+        Args:
+            nodes: names of nodes.
+            known: the ONNX tensors that the module holds.
+
+        Returns:
+            names of inputs, none if all is held; None if something cannot be computed from inputs
+            and constants alone.
+        """
+        inputs = {port.name for port in self.ports.inputs}
+        given = {name for node in nodes if node in self._nodes for name in self._nodes[node].output}
+        lost = {
+            name
+            for node in nodes
+            for name in self.reads_of(node)
+            if name not in self.constants and name not in known and name not in given
+        }
+        found: set[str] = set()
+        pending, seen = list(lost), set(lost)
+        while pending:
+            name = pending.pop()
+            if name in inputs:
+                found.add(name)
+            elif name not in self.constants:
+                if name not in self._makers or name not in lost and name in known:
+                    return None
+                new = set(reads(self._makers[name])) - seen
+                seen |= new
+                pending += new
+        return frozenset(found)
 
     def extract(
         self, nodes: tuple[str, ...], inputs: tuple[str, ...], outputs: tuple[str, ...]
@@ -200,6 +234,11 @@ class SourceModel:
                 raise FeedError(f"input `{port.name}` has shape {array.shape}, not ({shape})")
             if array.dtype.name != port.dtype and port.dtype != "object":
                 raise FeedError(f"input `{port.name}` is {array.dtype.name}, not {port.dtype}")
+
+    @cached_property
+    def operators(self) -> dict[str, str]:
+        """The operator of each node by its name, with the domain where it is not ONNX's own."""
+        return {node.name: node.operator for node in self.listing}
 
     @cached_property
     def _nodes(self) -> dict[str, NodeProto]:

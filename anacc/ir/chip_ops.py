@@ -67,7 +67,14 @@ declare(
         "first, then results.",
         ("tokens*",),
         ("tokens*",),
-        {"nodes": _ANY, "reasons": _ANY, "products": _INT, "borders": _ANY},
+        {
+            "nodes": _ANY,
+            "reasons": _ANY,
+            "hints": Attribute("any", required=False),
+            "products": _INT,
+            "activation_products": Attribute("int", required=False),
+            "borders": _ANY,
+        },
     ),
     OpSpec(
         "regroup",

@@ -186,6 +186,8 @@ declare(
         ("ys*",),
         nodes=Attribute("strings"),
         reasons=Attribute("strings"),
+        hints=Attribute("strings", required=False),  # what the user can do, one for each reason
         products=Attribute("int", required=False),  # multiply-adds of one sample
+        activation_products=Attribute("int", required=False),  # those of two activations
     ),
 )

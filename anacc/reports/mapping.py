@@ -3,7 +3,7 @@
 ::
 
     report = schema, model, target, target_files, read_mode, cores, cells, layers, tiles, units,
-             links, bounds, host, macs, warnings, program, options, provenance
+             links, bounds, host, nodes, borders, macs, warnings, program, options, provenance
 
 Counts of cores and cells are taken from the code, so that they hold for a program that was
 assembled by hand; layers, bounds and host reasons are what the mapper wrote down.
@@ -46,8 +46,17 @@ def report(image: Image) -> dict[str, Any]:
           `conversion_snr_db`, the signal-to-noise ratio of its conversions on calibration data.
         - `units`, `links`: streams by unit; the links' load.
         - `bounds`: for each decision its cost (`value`), a lower `bound`, and their `meaning`.
-        - `host`: ONNX `nodes` of each host segment with the `reasons`.
-        - `macs`: multiply-adds on `crossbar` and `host`, and the `host_share` in [0, 1] or None.
+        - `host`: ONNX `nodes` of each host segment with the `reasons`, and for each of
+          them in `hints` what a user can do.
+        - `nodes`: for each ONNX node its name, operator, `where` it runs (`crossbar`, `ldpu`,
+          `gdpu`, `bridge`, `host`; `folded`, `unused` and `nothing` run nowhere), units, tiles,
+          host segment, reason and hint; see `anacc_backends.nodes`.
+        - `borders`: `tensors` that host and chip exchange, with the bytes of one sample; see
+          `anacc_backends.traffic`; `bytes`, the sum of those that cross to or from the chip.
+        - `macs`: multiply-adds of one sample on `crossbar` and `host`; of the latter
+          `host_constant` with constant weights and `host_activations` of two activations, which
+          no crossbar can hold; `host_share`, and `crossbar_share` of those with constant weights,
+          in [0, 1] or None.
         - `warnings`: sentences.
         - `program`: numbers of streams, instructions, channels, weight blocks, weight cells and
           host segments.
@@ -80,6 +89,8 @@ def report(image: Image) -> dict[str, Any]:
         "links": mapping.get("links") or {},
         "bounds": mapping.get("bounds") or {},
         "host": mapping.get("host") or [],
+        "nodes": mapping.get("nodes") or [],
+        "borders": _borders(mapping.get("borders") or []),
         "macs": _macs(mapping.get("macs") or {}),
         "warnings": mapping.get("warnings") or [],
         "program": _counts(image),
@@ -139,10 +150,28 @@ def _instructions(code: Code) -> list[Instr]:
 
 def _macs(macs: Mapping[str, Any]) -> dict[str, Any]:
     crossbar, host = macs.get("crossbar"), macs.get("host")
-    share = None
-    if crossbar is not None and host is not None and crossbar + host > 0:
-        share = host / (crossbar + host)
-    return {"crossbar": crossbar, "host": host, "host_share": share}
+    activations = macs.get("host_activations")
+    constant = None if host is None or activations is None else max(host - activations, 0)
+    return {
+        "crossbar": crossbar,
+        "host": host,
+        "host_constant": constant,
+        "host_activations": activations,
+        "host_share": _share(host, crossbar),
+        "crossbar_share": _share(crossbar, constant),
+    }
+
+
+def _share(part: int | None, rest: int | None) -> float | None:
+    """Part of the sum of both, None where one is unknown or both are nothing."""
+    if part is None or rest is None or part + rest == 0:
+        return None
+    return part / (part + rest)
+
+
+def _borders(tensors: list[dict[str, Any]]) -> dict[str, Any]:
+    crossing = [each.get("bytes") or 0 for each in tensors if each.get("crosses")]
+    return {"bytes": sum(crossing) if tensors else None, "tensors": tensors}
 
 
 def _counts(image: Image) -> dict[str, int]:

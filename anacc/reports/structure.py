@@ -53,11 +53,33 @@ class _Bound(_Part):
 class _Host(_Part):
     nodes: list[str] | None = None
     reasons: list[str] | None = None
+    hints: list[str] | None = None
 
 
 class _Macs(_Part):
     crossbar: _Count | None = None
     host: _Count | None = None
+    host_activations: _Count | None = None
+
+
+class _Node(_Part):
+    name: str | None = None
+    operator: str | None = None
+    where: str | None = None
+    units: list[str] | None = None
+    tiles: _Count | None = None
+    segment: _Count | None = None
+    reason: str | None = None
+    hint: str | None = None
+
+
+class _Border(_Part):
+    tensor: str | None = None
+    at: str | None = None
+    segment: _Count | None = None
+    format: str | None = None
+    bytes: _Count | None = None
+    crosses: bool | None = None
 
 
 class _Mapping(_Part):
@@ -68,6 +90,8 @@ class _Mapping(_Part):
     bounds: dict[str, _Bound] | None = None
     host: list[_Host] | None = None
     macs: _Macs | None = None
+    nodes: list[_Node] | None = None
+    borders: list[_Border] | None = None
     warnings: list[str] | None = None
 
 

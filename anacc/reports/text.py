@@ -2,68 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from io import StringIO
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Console, RenderableType
 from rich.table import Table
 
+from anacc.reports.layout import core_ranges, one_line, plain, printable, some_names, table
+from anacc.reports.node_text import host_table, node_tables
+
+__all__ = ["MAX_LAYERS", "plain", "printable", "render", "table"]
+
 MAX_LAYERS = 24
-MAX_NAMES = 3
-MAX_DIGITS = 9
-"""Of the number of a core; text with more is shown as it is."""
 
 
-def printable(text: str) -> str:
-    """Return a text with `?` for what could steer a terminal; names in files are not trusted."""
-    return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
-
-
-def _line(value: object) -> str:
-    """A value on one line, without what could steer a terminal or forge another line."""
-    return printable(str(value)).replace("\n", " ")
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[object]], right: str = "") -> Table:
-    """Return a plain table.
-
-    Args:
-        header: titles of the columns.
-        rows: cells, shown by `str`.
-        right: one character for each column, `r` to align it to the right; others are left.
-    """
-    result = Table(box=None, pad_edge=False, header_style="none")
-    for position, title in enumerate(header):
-        side = "right" if right[position : position + 1] == "r" else "left"
-        result.add_column(title, justify=side, overflow="fold")  # type: ignore[arg-type]
-    for row in rows:
-        result.add_row(*map(_line, row))
-    return result
-
-
-def plain(renderable: RenderableType, width: int = 100) -> str:
-    """Return a table as text without colour and without spaces at the ends of lines."""
-    stream = StringIO()
-    console = Console(
-        file=stream, width=width, color_system=None, markup=False, emoji=False, highlight=False
-    )
-    console.print(renderable)
-    return "".join(line.rstrip() + "\n" for line in stream.getvalue().splitlines())
-
-
-def render(report: Mapping[str, Any], width: int = 100, all_rows: bool = False) -> str:
+def render(
+    report: Mapping[str, Any], width: int = 100, all_rows: bool = False, nodes: bool = False
+) -> str:
     """Return a mapping report as text.
 
     Args:
         report: what `anacc.reports.mapping.report` returned.
         width: characters in a line.
         all_rows: list every layer and every ONNX node, however many there are.
+        nodes: list where each ONNX node went, and each tensor that crosses a border.
     """
     parts = [
         plain(_summary(report), width),
         _layers(report, width, all_rows),
-        _host(report, width, all_rows),
+        host_table(report, width, all_rows),
+        node_tables(report, width) if nodes else "",
         _bounds(report, width),
         _warnings(report),
     ]
@@ -96,15 +63,29 @@ def _summary(report: Mapping[str, Any]) -> Table:
         ),
     ]
     if macs["crossbar"] is not None:
-        host = "" if macs["host"] is None else f", {macs['host']:,} on the host"
-        part = "" if macs["host_share"] is None else f" ({macs['host_share']:.1%})"
-        rows.append(("work", f"{macs['crossbar']:,} multiply-adds on crossbars{host}{part}"))
+        rows.append(("work", _work(macs)))
+    if report["borders"]["bytes"] is not None:
+        rows.append(("border", f"{report['borders']['bytes']:,} bytes cross it for each sample"))
     result = Table(box=None, pad_edge=False, show_header=False)
     result.add_column(no_wrap=True)
     result.add_column(overflow="fold")
     for name, value in rows:
-        result.add_row(name, _line(value))
+        result.add_row(name, one_line(value))
     return result
+
+
+def _work(macs: Mapping[str, Any]) -> str:
+    """Multiply-adds: where those with constant weights are, and the others."""
+    text = f"{macs['crossbar']:,} multiply-adds on crossbars"
+    if macs["crossbar_share"] is None:
+        if macs["host"] is None:
+            return text
+        part = "" if macs["host_share"] is None else f" ({macs['host_share']:.1%})"
+        return f"{text}, {macs['host']:,} on the host{part}"
+    text += f", {macs['crossbar_share']:.1%} of those with constant weights"
+    if macs["host_activations"]:
+        text += f"; {macs['host_activations']:,} of two activations on the host"
+    return text
 
 
 def _port(port: Mapping[str, Any]) -> str:
@@ -121,10 +102,10 @@ def _layers(report: Mapping[str, Any], width: int, all_rows: bool) -> str:
         (
             layer.get("name", ""),
             layer.get("kind", ""),
-            _names(layer.get("nodes") or [], all_rows),
+            some_names(layer.get("nodes") or [], all_rows),
             _matrix(layer),
             layer.get("tiles") or "",
-            _cores(layer.get("cores") or []),
+            core_ranges(layer.get("cores") or []),
             layer.get("unit") or "",
             layer.get("positions", ""),
         )
@@ -161,42 +142,6 @@ def _matrix(layer: Mapping[str, Any]) -> str:
     return size if groups == 1 else f"{groups} groups of {size}"
 
 
-def _cores(cores: Sequence[Any]) -> str:
-    """Cores as numbers, runs of them shortened: `0-3, 7`; with the chip unless it is chip 0."""
-    runs: list[tuple[str, int, int]] = []
-    for chip, number in sorted(map(_core, cores)):
-        if runs and runs[-1][0] == chip and runs[-1][2] + 1 == number:
-            runs[-1] = (chip, runs[-1][1], number)
-        else:
-            runs.append((chip, number, number))
-    return ", ".join(
-        f"{chip}{first}" if first == last else f"{chip}{first}-{chip}{last}"
-        for chip, first, last in runs
-    )
-
-
-def _core(core: Any) -> tuple[str, int]:
-    """A prefix that names the chip, and the core's number, of `core 0.12` or 12."""
-    chip, _, number = str(core).removeprefix("core ").rpartition(".")
-    if not number.isdecimal() or len(number) > MAX_DIGITS:
-        return f"{core} ", 0
-    return "" if chip in ("", "0") else f"{chip}.", int(number)
-
-
-def _names(names: Sequence[str], all_rows: bool) -> str:
-    if all_rows or len(names) <= MAX_NAMES:
-        return ", ".join(names)
-    return ", ".join(names[:MAX_NAMES]) + f", and {len(names) - MAX_NAMES} more"
-
-
-def _host(report: Mapping[str, Any], width: int, all_rows: bool) -> str:
-    rows = [
-        (_names(part.get("nodes") or [], all_rows), "; ".join(_once(part.get("reasons") or [])))
-        for part in report["host"]
-    ]
-    return plain(table(("on the host", "because"), rows), width) if rows else ""
-
-
 def _bounds(report: Mapping[str, Any], width: int) -> str:
     rows = [
         (name, _number(entry.get("value")), _number(entry.get("bound")), entry.get("meaning", ""))
@@ -204,10 +149,6 @@ def _bounds(report: Mapping[str, Any], width: int) -> str:
     ]
     header = ("decision", "cost", "lower bound", "what is counted")
     return plain(table(header, rows, "lrrl"), width) if rows else ""
-
-
-def _once(reasons: Sequence[str]) -> list[str]:
-    return list(dict.fromkeys(reasons))
 
 
 def _number(value: Any) -> str:
@@ -223,4 +164,4 @@ def _number(value: Any) -> str:
 
 
 def _warnings(report: Mapping[str, Any]) -> str:
-    return "".join(f"warning: {_line(warning)}\n" for warning in report["warnings"])
+    return "".join(f"warning: {one_line(warning)}\n" for warning in report["warnings"])

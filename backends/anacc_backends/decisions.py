@@ -8,13 +8,16 @@ from typing import Any
 from anacc.ir import Module, Op
 from anacc.ir.chip_rules import channel
 from anacc.targets import Target
+from anacc_backends.nodes import node_table
+from anacc_backends.traffic import border_traffic
 from anacc_passes.place import placement_report
 from anacc_passes.route import link_report
 
 
 def mapping(module: Module, target: Target, warnings: tuple[str, ...]) -> dict[str, Any]:
-    """Layers, tiles, units, host reasons, link loads, bounds and warnings of a routed module."""
+    """Layers, tiles, units, host reasons, links, bounds, nodes, borders of a routed module."""
     placed = placement_report(module, target)
+    hosted = [op for op in module.ops if op.kind == "host"]
     return {
         **placed,
         "layers": _layers(module),
@@ -24,15 +27,21 @@ def mapping(module: Module, target: Target, warnings: tuple[str, ...]) -> dict[s
             for number, op in enumerate(module.ops)
         ],
         "host": [
-            {"nodes": list(op.nested("nodes")), "reasons": list(op.nested("reasons"))}
-            for op in module.ops
-            if op.kind == "host"
+            {
+                "nodes": list(op.nested("nodes")),
+                "reasons": list(op.nested("reasons")),
+                "hints": list(op.nested("hints")),
+            }
+            for op in hosted
         ],
         "links": link_report(module, target),
         "macs": {
             "crossbar": sum(_products(module, op) for op in module.ops),
-            "host": sum(op.integer("products") for op in module.ops if op.kind == "host"),
+            "host": sum(op.integer("products") for op in hosted),
+            "host_activations": sum(int(op.number("activation_products")) for op in hosted),
         },
+        "nodes": node_table(module),
+        "borders": border_traffic(module),
         "warnings": list(warnings),
     }
 

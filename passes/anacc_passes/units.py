@@ -114,3 +114,13 @@ def _missing_of_cells(target: Target, op: Op) -> str | None:
         if not needed <= offered:
             return f"no digital unit of `{name}` computes {op.kind}"
     return None
+
+
+def on_bridge(kind: str) -> bool:
+    """Whether a graph op is work of the bridge."""
+    return kind in _BRIDGE
+
+
+def is_elementwise(kind: str) -> bool:
+    """Whether a graph op is a function of single elements."""
+    return kind in _ELEMENTWISE

@@ -60,7 +60,7 @@ def test_streams_of_other_kinds_are_layers_of_their_own() -> None:
     assert [(layer["kind"], layer["tiles"], layer["cores"]) for layer in found["layers"]] == [
         ("gather", 0, [])
     ]
-    assert found["macs"] == {"crossbar": 0, "host": 0}
+    assert found["macs"] == {"crossbar": 0, "host": 0, "host_activations": 0}
 
 
 def test_units_name_every_stream_in_order() -> None:
@@ -74,7 +74,7 @@ def test_units_name_every_stream_in_order() -> None:
 
 def test_host_segments_say_why() -> None:
     (segment,) = mapping("host")["host"]
-    assert segment == {"nodes": ["Erf"], "reasons": ["no unit computes Erf"]}
+    assert segment == {"nodes": ["Erf"], "reasons": ["no unit computes Erf"], "hints": []}
 
 
 def test_origins_of_streams_and_weights() -> None:
@@ -84,8 +84,10 @@ def test_origins_of_streams_and_weights() -> None:
 
 
 def test_multiply_adds_of_the_host_are_counted() -> None:
-    text = before("host").replace("products = 0", "products = 20")
-    assert program(text).mapping["macs"] == {"crossbar": 0, "host": 20}
+    counts = "activation_products = 15, borders ="
+    text = before("host").replace("products = 0", "products = 20").replace("borders =", counts)
+    wanted = {"crossbar": 0, "host": 20, "host_activations": 15}
+    assert program(text).mapping["macs"] == wanted
 
 
 def test_layers_that_converters_serve_badly_are_named() -> None:

@@ -47,9 +47,48 @@ MAPPING = {
         }
     ],
     "bounds": {"cores": {"value": 1, "bound": 1, "meaning": "cores in use"}},
-    "host": [{"nodes": ["Softmax_2"], "reasons": ["the chip has no Softmax"]}],
+    "host": [
+        {
+            "nodes": ["Softmax_2"],
+            "reasons": ["the chip has no Softmax"],
+            "hints": ["leave it out"],
+        }
+    ],
+    "nodes": [
+        {
+            "name": "MatMul_0",
+            "operator": "MatMul",
+            "where": "crossbar",
+            "units": ["bridge 0.3", "core 0.0", "core 0.1", "core 0.8"],
+            "tiles": 2,
+        },
+        {"name": "Add_1", "operator": "Add", "where": "ldpu", "units": ["core 0.0"]},
+        {"name": "Tanh_4", "operator": "Tanh", "where": "gdpu", "units": ["gdpu 0.0", "gdpu 1.2"]},
+        {
+            "name": "Softmax_2",
+            "operator": "Softmax",
+            "where": "host",
+            "segment": 0,
+            "reason": "the chip has no Softmax",
+            "hint": "leave it out",
+        },
+        {"name": "Pool_5", "operator": "MaxPool", "where": "bridge", "units": ["bridge 0.12"]},
+        {"name": "Const_3", "operator": "Constant", "where": "folded", "reason": "it is known"},
+    ],
+    "borders": [
+        {"tensor": "x", "at": "input", "format": "i8", "bytes": 4, "crosses": True},
+        {
+            "tensor": "y",
+            "at": "segment in",
+            "segment": 0,
+            "format": "f16",
+            "bytes": 6,
+            "crosses": True,
+        },
+        {"tensor": "z", "at": "output", "format": "tensor", "bytes": None, "crosses": False},
+    ],
     "warnings": ["calibrated on random inputs"],
-    "macs": {"crossbar": 12, "host": 4},
+    "macs": {"crossbar": 12, "host": 4, "host_activations": 3},
 }
 
 

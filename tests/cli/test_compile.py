@@ -77,7 +77,7 @@ def test_options_reach_the_compiler(call: Call, files: Path, compiler: Compiler)
         "compile", files / "model.onnx", "-o", files / "new.bin", "--target", "own.toml",
         "--calibration", files / "feed.npz", "--calibration-method", "entropy",
         "--read-mode", "1-phase", "--shape", "T=35", "--shape", "a=b=2", "--seed", 7,
-        "--packing", "never", "--dump-ir", files / "ir", "--print-ir-after", "tile",
+        "--packing", "never", "--strict", "--dump-ir", files / "ir", "--print-ir-after", "tile",
         "--state", "s=t",
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
@@ -88,6 +88,7 @@ def test_options_reach_the_compiler(call: Call, files: Path, compiler: Compiler)
         "shapes": {"T": 35, "a=b": 2},
         "seed": 7,
         "packing": "never",
+        "strict": True,
         "states": {"s": "t"},
         "dump_ir": files / "ir",
         "print_ir_after": "tile",
@@ -103,6 +104,49 @@ def test_a_failed_compile_leaves_no_file(call: Call, files: Path, compiler: Comp
     assert result.exit_code == 1
     assert result.stderr.endswith("error: the model needs 70 cores\n\nhint: use a larger chip\n")
     assert sorted(files.iterdir()) == before
+
+
+def test_details_stand_between_an_error_and_its_hint(
+    call: Call, files: Path, compiler: Compiler
+) -> None:
+    compiler.error = CompileError("2 things", "do it", ("one", "  \x1b[31mtwo", ""))
+    result = call("compile", files / "model.onnx", "-o", files / "new.bin")
+    assert result.stderr.endswith("error: 2 things\n\none\n  ?[31mtwo\n\nhint: do it\n")
+    assert str(compiler.error) == "2 things\none\n  \x1b[31mtwo\n\nhint: do it"
+
+
+def test_strict_lists_every_host_node(call: Call, files: Path) -> None:
+    model = onnx.load(files / "model.onnx")
+    model.graph.node[1].output[0] = "s"
+    for name, operator, given in (("soft", "Softmax", "s"), ("turn", "Floor", "t")):
+        model.graph.node.add(name=name, op_type=operator, input=[given], output=["t"])
+    model.graph.node[-1].output[0] = "y"
+    onnx.save(model, files / "model.onnx")
+    before = sorted(files.iterdir())
+    arguments = ("compile", files / "model.onnx", "-o", files / "new.bin")
+    result = call(*arguments, "--calibration", files / "feed.npz", "--strict")
+    assert (result.exit_code, result.stdout, sorted(files.iterdir())) == (1, "", before)
+    assert result.stderr == (
+        "error: 2 of 4 nodes would run on the host, and `strict` allows none\n"
+        "\n"
+        "the chip has no operator Softmax\n"
+        "  Softmax: `soft`\n"
+        "  hint: leave it out of the model if only the order of its outputs matters; at the end "
+        "of a network it costs one crossing of the border\n"
+        "\n"
+        "the chip has no operator Floor\n"
+        "  Floor: `turn`\n"
+        "  hint: leave it to the host, which runs it exactly, or express it by operators of "
+        "docs/supported-operators.md\n"
+        "\n"
+        "hint: compile without `strict`, and ONNX Runtime runs them\n"
+    )
+    assert call(*arguments, "--calibration", files / "feed.npz").exit_code == 0
+
+
+def test_strict_has_nothing_to_refuse_in_a_model_of_layers(call: Call, files: Path) -> None:
+    arguments = ("compile", files / "model.onnx", "-o", files / "new.bin", "--strict")
+    assert call(*arguments, "--calibration", files / "feed.npz").exit_code == 0
 
 
 def test_the_output_is_checked_before_the_work(call: Call, files: Path, compiler: Compiler) -> None:

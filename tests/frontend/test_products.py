@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 from onnx import NodeProto, helper
 
-from anacc.frontend.products import multiply_adds
+from anacc.frontend.products import activation_products, multiply_adds
 from anacc.frontend.source import Ports, SourceModel
 from anacc.ir import TensorType
 
 Shape = tuple[int | str, ...]
 
 
-def source(node: NodeProto, types: dict[str, Shape], weights: dict[str, tuple[int, ...]]) -> int:
+def source(
+    node: NodeProto,
+    types: dict[str, Shape],
+    weights: dict[str, tuple[int, ...]],
+    count: Callable[[SourceModel, list[str]], int] = multiply_adds,
+) -> int:
     """Multiply-adds of a model of one node."""
     model = SourceModel(
         graph_name="g",
@@ -26,7 +32,7 @@ def source(node: NodeProto, types: dict[str, Shape], weights: dict[str, tuple[in
         ports=Ports((), ()),
         stands_for={},
     )
-    return multiply_adds(model, [node.name])
+    return count(model, [node.name])
 
 
 @pytest.mark.parametrize(
@@ -41,6 +47,9 @@ def source(node: NodeProto, types: dict[str, Shape], weights: dict[str, tuple[in
         ("Einsum", ("N", 3, 4), {"w": (4, 5)}, ("N", 3, 5), {"equation": "nij,jk->nik"}, 3 * 4 * 5),
         ("Einsum", ("N", 3), {"w": (4, 5)}, ("N", 5), {"equation": "nij,jk->nik"}, 0),
         ("GRU", (7, "N", 4), {"w": (1, 15, 4), "r": (1, 15, 5)}, (7, 1, "N", 5), {}, 7 * 15 * 9),
+        ("MatMulInteger", ("N", 4), {"w": (4, 5)}, ("N", 5), {}, 4 * 5),
+        ("Einsum", ("N", 3, 4), {"w": (4, 5)}, ("N", 3, 5), {"equation": "nta,ab->ntb"}, 3 * 20),
+        ("Einsum", ("N", 3, 4), {"w": (4, 5)}, ("N", 3, 5), {"equation": "...a, ab"}, 3 * 20),
         ("Relu", ("N", 4), {}, ("N", 4), {}, 0),
     ],
 )
@@ -54,6 +63,21 @@ def test_count(
 ) -> None:
     node = helper.make_node(operator, ["x", *weights], ["y"], name="node", **attributes)
     assert source(node, {"x": x, "y": y}, weights) == count
+
+
+def test_quantised_products_hold_their_matrix_further_back() -> None:
+    weights = {"s": (), "z": (), "w": (6, 2, 3), "t": (), "u": (), "v": (), "p": ()}
+    node = helper.make_node("QLinearConv", ["x", *weights], ["y"], name="node", group=2)
+    shapes: dict[str, Shape] = {"x": ("N", 4, 8), "y": ("N", 6, 6)}
+    assert source(node, shapes, weights) == 6 * 6 * 2 * 3
+    assert source(node, shapes, weights, activation_products) == 0
+
+
+def test_products_of_two_activations_are_told_apart() -> None:
+    types: dict[str, Shape] = {"x": ("N", 3, 4), "w": ("N", 4, 5), "y": ("N", 3, 5)}
+    node = helper.make_node("MatMul", ["x", "w"], ["y"], name="node")
+    assert source(node, types, {}, activation_products) == source(node, types, {}) == 3 * 4 * 5
+    assert source(node, types, {"w": (4, 5)}, activation_products) == 0
 
 
 def test_what_has_no_shape_counts_nothing() -> None:

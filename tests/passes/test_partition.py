@@ -1,5 +1,6 @@
 """Chip or host: which side ops take, and how the host's are merged."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,12 @@ from anacc.ir import BATCH, Level, Module, Op, TensorType, Value, verify
 from anacc_passes.partition import Partition, _atoms
 from tests.frontend import interpreter
 from tests.frontend.check import feed_of, floats, model, reference
+from tests.passes.chips import target
+from tests.passes.golden_text import check as check_golden
 from tests.work import work
 
 W: dict[str, Any] = {"w": floats(4, 4)}
+HOSTED = {"nodes": ("Mul:y",), "reasons": ("no unit can",), "hints": ("",)}
 
 
 def partitioned(text: str, **constants: Any) -> Module:
@@ -74,6 +78,34 @@ def test_sides(body: str, expected: str, nodes: int) -> None:
     assert len(host(module)[-1].origins) == nodes
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "partition_3_tie",
+        "partition_3_time",
+        "partition_4_lone",
+        "partition_segments",
+    ],
+)
+def test_golden(name: str, update_golden: bool) -> None:
+    check_golden(name, Partition(target()), update_golden)
+
+
+def test_what_the_target_lacks_has_a_hint() -> None:
+    lacking = target(bridge__functions=["window", "reshape", "requantise"])
+    module = import_model(
+        model(
+            "g (float[N,4] x) => (float[N,5] y) { a = MatMul (x, w)  y = Pad (a, p) }",
+            17,
+            **W,
+            p=np.array([0, 0, 0, 1]),
+        )
+    )
+    (op,) = host(Partition(lacking)(module))
+    assert op.nested("reasons") == (f"the bridge of `{lacking.chip.name.value}` has no pad",)
+    assert op.nested("hints")[0].startswith("compile for `hermes`")
+
+
 def test_reasons_name_every_node() -> None:
     module = partitioned(
         "g (float[N,4] x) => (float[N,4] y) "
@@ -86,6 +118,9 @@ def test_reasons_name_every_node() -> None:
     reasons: Any = op.attributes["reasons"]
     assert reasons[0] == "the chip has no operator Softmax"
     assert reasons[1].startswith("its neighbours run on the host")
+    hints: Any = op.attributes["hints"]
+    assert hints[0].startswith("leave it out of the model")
+    assert hints[1] == "nothing to do: it follows its neighbours as soon as they run on the chip"
     assert "%s" not in module.values
 
 
@@ -196,6 +231,57 @@ def test_what_needs_vanished_shape_arithmetic_stays() -> None:
     )
     assert kinds(module) == ["host", "affine", "linear", "host"]
     assert kinds(Partition()(module)) == kinds(module)
+
+
+def test_vanished_shape_arithmetic_is_computed_again_on_the_host() -> None:
+    """Between two host nodes the sum would only move data: the host repeats `ones` itself."""
+    module = partitioned(
+        """g (float[N,4] x) => (float[N,4] y) {
+            m = MatMul (x, w)
+            shape = Shape (x)
+            ones = ConstantOfShape <value = float[1] {1.0}> (shape)
+            a = Floor (m)
+            b = Add (a, ones)
+            y = Floor (b)
+        }""",
+        **W,
+    )
+    assert kinds(module) == ["linear", "host"]
+    assert host(module)[0].operands == ("%m", "%x")  # the shape of x
+
+
+def test_shape_arithmetic_of_what_the_target_lacks_is_computed_again() -> None:
+    proto = model(
+        """g (float[N,4] x) => (float[N,4] y) {
+            m = MatMul (x, w)
+            shape = Shape (x)
+            twos = ConstantOfShape <value = float[1] {2.0}> (shape)
+            y = Mul (m, twos)
+        }""",
+        17,
+        **W,
+    )
+    lacking = target(gdpu__functions=[], ldpu__functions=["affine", "accumulate", "requantise"])
+    module = import_model(proto)
+    hosted = replace(module.ops[-1], kind="host", attributes=dict(HOSTED), operands=("%m",))
+    made = Partition(lacking)(replace(module, ops=(*module.ops[:-1], hosted)))
+    assert host(made)[0].operands == ("%m", "%x")
+
+
+def test_what_cannot_be_computed_again_stays() -> None:
+    """`ones` has the shape of a value that no model input tells."""
+    module = partitioned(
+        """g (float[N,4] x) => (float[N,4] y) {
+            m = MatMul (x, w)
+            shape = Shape (m)
+            ones = ConstantOfShape <value = float[1] {1.0}> (shape)
+            a = Floor (m)
+            b = Add (a, ones)
+            y = Floor (b)
+        }""",
+        **W,
+    )
+    assert kinds(module) == ["linear", "host", "affine", "host"]
 
 
 @given(st.data())

@@ -17,7 +17,8 @@ from tests.cli.sample import MAPPING, image
 
 KEYS = {
     "schema", "model", "target", "target_files", "read_mode", "cores", "cells", "layers", "tiles",
-    "units", "links", "bounds", "host", "macs", "warnings", "program", "options", "provenance",
+    "units", "links", "bounds", "host", "nodes", "borders", "macs", "warnings",
+    "program", "options", "provenance",
 }  # fmt: skip
 
 
@@ -33,7 +34,15 @@ def test_report_of_a_program() -> None:
     assert (made["target"], made["read_mode"]) == ("IBM HERMES Project Chip", "4-phase")
     assert made["cores"] == {"used": 1, "available": 64, "chips": 1}
     assert made["cells"] == {"used": 12, "of": 256 * 256, "share": 12 / 65536}
-    assert made["macs"] == {"crossbar": 12, "host": 4, "host_share": 0.25}
+    assert made["macs"] == {
+        "crossbar": 12,
+        "host": 4,
+        "host_constant": 1,
+        "host_activations": 3,
+        "host_share": 0.25,
+        "crossbar_share": 12 / 13,
+    }
+    assert made["borders"]["bytes"] == 10
     assert made["program"] == {
         "streams": 3,
         "instructions": 7,
@@ -52,6 +61,7 @@ def test_a_mapper_that_states_nothing() -> None:
     assert made["cores"]["used"] == 1
     assert made["cells"]["used"] == 12
     assert (made["layers"], made["bounds"], made["macs"]["host_share"]) == ([], {}, None)
+    assert (made["nodes"], made["borders"]) == ([], {"bytes": None, "tensors": []})
     assert "cores    1 of 64" in render(made)
 
 
@@ -93,6 +103,12 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"tiles": [{"cells_used": True}]}, "tiles.0.cells_used"),
     ({"macs": {"crossbar": -1}}, "macs.crossbar"),
     ({"units": [1]}, "units.0"),
+    ({"nodes": [3]}, "nodes.0"),
+    ({"nodes": [{"units": [0]}]}, "nodes.0.units.0"),
+    ({"nodes": [{"segment": "x"}]}, "nodes.0.segment"),
+    ({"borders": {}}, "borders"),
+    ({"borders": [{"bytes": -1}]}, "borders.0.bytes"),
+    ({"host": [{"hints": [0]}]}, "host.0.hints.0"),
     ({"links": []}, "links"),
     ({"warnings": [{}]}, "warnings.0"),
 ]
@@ -138,10 +154,42 @@ def test_text() -> None:
         "Softmax_2",
         "the chip has no Softmax",
         "warning: calibrated on random inputs",
-        "(25.0%)",
+        "leave it out",
+        "12 multiply-adds on crossbars, 92.3% of those with constant weights; 3 of two activations",
+        "10 bytes cross it for each sample",
     ):
         assert part in text
     assert all(len(line) <= 100 and line == line.rstrip() for line in text.splitlines())
+
+
+def test_nodes_and_borders_are_listed_on_demand() -> None:
+    assert "where it runs" not in render(report(image()))
+    lines = render(report(image()), nodes=True).splitlines()
+    start = lines.index("ONNX node  operator  where it runs")
+    assert lines[start : start + 11] == [
+        "ONNX node  operator  where it runs",
+        "MatMul_0   MatMul    2 tiles on cores 0-1, 8; bridge 3",
+        "Add_1      Add       LDPU of core 0",
+        "Tanh_4     Tanh      GDPUs 0, 1.2",
+        "Softmax_2  Softmax   host segment 0: the chip has no Softmax",
+        "Pool_5     MaxPool   bridge 12",
+        "Const_3    Constant  folded",
+        "",
+        "tensor  at            format  bytes a sample  crosses",
+        "x       input         i8                   4  yes",
+        "y       segment 0 in  f16                  6  yes",
+    ]
+    assert "z       output        tensor" in lines
+
+
+def test_many_reasons_are_shortened() -> None:
+    host = [{"nodes": [f"n{i}"], "reasons": [f"reason {i}"]} for i in range(9)]
+    host.append({"nodes": ["a", "b", "c", "d"], "reasons": ["many"] * 4})
+    made = with_mapping({"host": host})
+    text = render(made)
+    assert "a, b, c, and 1 more  many" in text
+    assert "... and 4 more reasons: `--all` lists them" in text and "reason 8" not in text
+    assert "reason 8" in render(made, all_rows=True)
 
 
 def test_text_fits_a_screen() -> None:

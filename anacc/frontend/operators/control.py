@@ -6,39 +6,54 @@ What can be expanded is gone before the import (see `anacc.frontend.control_flow
 from __future__ import annotations
 
 from anacc.frontend.facts import Obstacle
-from anacc.frontend.node import Node, Unsupported
-from anacc.frontend.registry import imports
+from anacc.frontend.node import Node
+from anacc.frontend.registry import imports, unmet
 
 
 def has_known_condition(node: Node) -> bool:
-    """its condition is the same for every input, so that one branch takes its place"""
+    """its condition is the same for every input, so that one branch takes its place
+
+    fix the condition when the model is exported, so that only one branch is left
+    """
     return node.facts.whole.get(node.name) is not Obstacle.CONDITION
 
 
 def has_known_length(node: Node) -> bool:
-    """its number of iterations is the same for every input and batch, so that it can be unrolled"""
+    """its number of iterations is the same for every input and batch, so that it can be unrolled
+
+    fix the number of iterations when the model is exported, or unroll the loop there
+    """
     return node.facts.whole.get(node.name) is not Obstacle.LENGTH
 
 
 def has_iterations(node: Node) -> bool:
-    """it has at least one iteration, or gives nothing for each"""
+    """it has at least one iteration, or gives nothing for each
+
+    leave it to the host, or export the model without the empty loop
+    """
     return node.facts.whole.get(node.name) is not Obstacle.EMPTY
 
 
 def repeats_few_matrices(node: Node) -> bool:
-    """it has 8 iterations at most, or no constant matrix, which takes crossbars in each one"""
+    """it has 8 iterations at most, or no constant matrix, which takes crossbars in each one
+
+    leave it to the host, or unroll it yourself if the target has the cores
+    """
     return node.facts.whole.get(node.name) is not Obstacle.COPIES
 
 
 def expands_to_few_nodes(node: Node) -> bool:
-    """all branches and loops of the model expand to 20,000 nodes at most"""
+    """all branches and loops of the model expand to 20,000 nodes at most
+
+    shorten the loops, or leave them to the host
+    """
     return node.facts.whole.get(node.name) is not Obstacle.SIZE
 
 
 @imports("If", requires=(has_known_condition, expands_to_few_nodes))
 def import_branch(node: Node) -> None:
     """An If that is left over runs on the host."""
-    raise Unsupported(has_known_condition.__doc__)
+    raise unmet(has_known_condition)
 
 
 @imports(
@@ -48,4 +63,4 @@ def import_branch(node: Node) -> None:
 )
 def import_loop(node: Node) -> None:
     """A Loop or Scan that is left over runs on the host."""
-    raise Unsupported(has_known_length.__doc__)
+    raise unmet(has_known_length)

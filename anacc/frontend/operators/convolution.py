@@ -10,18 +10,28 @@ from anacc.frontend.registry import imports
 
 
 def has_constant_parameters(node: Node) -> bool:
-    """its parameters are constants"""
+    """its parameters are constants
+
+    make them initialisers: weights that are inputs of the model, or computed, cannot be
+    programmed
+    """
     positions = range(1, len(node.proto.input))
     return all(node.constant(i) is not None for i in positions if node.has(i))
 
 
 def has_up_to_three_axes(node: Node) -> bool:
-    """it has one, two or three spatial axes"""
+    """it has one, two or three spatial axes
+
+    rewrite it with fewer spatial axes, or leave it to the host
+    """
     return len(node.shape(0)) in (3, 4, 5)
 
 
 def is_inference(node: Node) -> bool:
-    """it normalises by the stored statistics, for each channel"""
+    """it normalises by the stored statistics, for each channel
+
+    export the model in inference mode
+    """
     others = any(node.uses(i) for i in range(1, len(node.proto.output)))
     trains = node.attribute("training_mode", 0)
     return not others and not trains and node.attribute("spatial", 1) == 1

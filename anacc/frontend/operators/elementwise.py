@@ -14,13 +14,19 @@ _LARGEST = float(np.finfo(np.float32).max)
 
 
 def has_constant_bounds(node: Node) -> bool:
-    """its bounds are constants"""
+    """its bounds are constants
+
+    make its bounds single numbers and initialisers
+    """
     bounds = [node.constant(i) for i in (1, 2) if node.has(i)]
     return all(bound is not None and bound.size == 1 for bound in bounds)
 
 
 def divides_by_constant(node: Node) -> bool:
-    """it divides by a constant without zeros"""
+    """it divides by a constant without zeros
+
+    multiply by a constant instead: no digital unit divides by an activation
+    """
     divisor = node.sample(1)
     return divisor is not None and bool(np.all(divisor))
 
@@ -44,7 +50,10 @@ def import_tanh(node: Node) -> None:
 
 
 def gives_no_mask(node: Node) -> bool:
-    """nothing reads its mask, and it does not drop anything"""
+    """nothing reads its mask, and it does not drop anything
+
+    export the model in inference mode
+    """
     training = node.constant(2)
     drops = node.has(2) and (training is None or bool(training.any()))
     return not node.uses(1) and not drops

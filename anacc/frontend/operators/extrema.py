@@ -18,7 +18,10 @@ def constants_of(node: Node) -> list[int]:
 
 
 def has_at_most_one_constant(node: Node) -> bool:
-    """at most one of its operands is a constant"""
+    """at most one of its operands is a constant
+
+    fold its constants into one
+    """
     return len(constants_of(node)) <= 1
 
 

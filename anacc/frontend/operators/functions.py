@@ -45,7 +45,10 @@ def import_function(node: Node) -> None:
 
 
 def has_constant_exponent(node: Node) -> bool:
-    """its exponent is one constant number"""
+    """its exponent is one constant number
+
+    make its exponent an initialiser of one number
+    """
     exponent = node.constant(1)
     return exponent is not None and exponent.size == 1
 

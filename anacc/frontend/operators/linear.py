@@ -13,17 +13,27 @@ from anacc.frontend.registry import imports
 
 
 def has_one_constant_operand(node: Node) -> bool:
-    """one of its two operands is a constant: a product of two activations is digital"""
+    """one of its two operands is a constant: a product of two activations is digital
+
+    leave it to the host: crossbars hold constants only, so that products of two activations stay
+    digital
+    """
     return (node.constant(0) is None) != (node.constant(1) is None)
 
 
 def adds_constant(node: Node) -> bool:
-    """what it adds is a constant"""
+    """what it adds is a constant
+
+    add it by an Add behind the product
+    """
     return not node.has(2) or node.constant(2) is not None
 
 
 def is_product_with_constant(node: Node) -> bool:
-    """it has two operands, one of which is a constant, or one operand whose axes it permutes"""
+    """it has two operands, one of which is a constant, or one operand whose axes it permutes
+
+    split it into products of two operands, one of them an initialiser
+    """
     if len(node.proto.input) == 1:
         return node.constant(0) is None
     return len(node.proto.input) == 2 and has_one_constant_operand(node)

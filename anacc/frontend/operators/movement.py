@@ -23,28 +23,43 @@ _EVERYTHING = 2**31 - 1
 
 
 def has_constant_bounds(node: Node) -> bool:
-    """its bounds are constants"""
+    """its bounds are constants
+
+    fix the sizes that its bounds are computed from (`--shape NAME=SIZE`), so that they fold
+    """
     return all(node.constant(i) is not None for i in range(1, 5) if node.has(i))
 
 
 def has_constant_amounts(node: Node) -> bool:
-    """it pads by constant amounts, with a constant or with elements of its operand"""
+    """it pads by constant amounts, with a constant or with elements of its operand
+
+    make its amounts and its value initialisers
+    """
     parameters = all(node.constant(i) is not None for i in range(1, 4) if node.has(i))
     return parameters and node.attribute("mode", "constant") in ("constant", *_PADDING)
 
 
 def joins_activations(node: Node) -> bool:
-    """none of its operands is a constant"""
+    """none of its operands is a constant
+
+    add the constant part behind the Concat with a Pad, if it is one number
+    """
     return all(node.sample(i) is None for i in range(len(node.proto.input)))
 
 
 def has_constant_sizes(node: Node) -> bool:
-    """its sizes are constants"""
+    """its sizes are constants
+
+    fix the sizes that they are computed from (`--shape NAME=SIZE`), so that they fold
+    """
     return not node.has(1) or node.constant(1) is not None
 
 
 def takes_constant_places(node: Node) -> bool:
-    """its indices are constants in range"""
+    """its indices are constants in range
+
+    leave it to the host: embeddings are look-ups, no products
+    """
     return _indices(node) is not None
 
 

@@ -10,7 +10,10 @@ from anacc.ir.module import AttributeValue
 
 
 def gives_no_indices(node: Node) -> bool:
-    """nothing reads the places of its maxima"""
+    """nothing reads the places of its maxima
+
+    leave it to the host, or upsample without the places (ConvTranspose instead of MaxUnpool)
+    """
     return not node.uses(1)
 
 

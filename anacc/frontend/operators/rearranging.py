@@ -16,7 +16,10 @@ from anacc.ir import BATCH
 
 
 def has_constant_repeats(node: Node) -> bool:
-    """its repeats are constants, and it does not repeat the batch"""
+    """its repeats are constants, and it does not repeat the batch
+
+    make its repeats an initialiser
+    """
     repeats = node.integers(1)
     shape = node.shape(0)
     if repeats is None or len(repeats) != len(shape) or min(repeats, default=1) < 1:
@@ -25,7 +28,10 @@ def has_constant_repeats(node: Node) -> bool:
 
 
 def takes_nearest(node: Node) -> bool:
-    """it takes the nearest element, by constant scales or sizes, and stretches no region"""
+    """it takes the nearest element, by constant scales or sizes, and stretches no region
+
+    use mode nearest, or fold the scaling into the pre- or postprocessing
+    """
     constants = all(node.constant(i) is not None for i in range(1, 4) if node.has(i))
     mode = node.attribute("coordinate_transformation_mode", "half_pixel")
     stretches = node.attribute("keep_aspect_ratio_policy", "stretch") == "stretch"

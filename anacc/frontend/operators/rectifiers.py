@@ -14,7 +14,10 @@ from anacc.frontend.steps import affine
 
 
 def has_constant_slope(node: Node) -> bool:
-    """its slope is a constant"""
+    """its slope is a constant
+
+    make its slope an initialiser
+    """
     return node.sample(1) is not None
 
 

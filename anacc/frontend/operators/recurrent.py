@@ -14,23 +14,36 @@ from anacc.ir.module import AttributeValue
 
 
 def has_constant_weights(node: Node) -> bool:
-    """its weights, biases and peepholes are constants"""
+    """its weights, biases and peepholes are constants
+
+    make them initialisers: weights that are inputs of the model, or computed, cannot be
+    programmed
+    """
     return all(node.constant(i) is not None for i in (1, 2, 3, 7) if node.has(i))
 
 
 def has_time_first(node: Node) -> bool:
-    """its input has three axes: time, batch and features in the order that its layout says"""
+    """its input has three axes: time, batch and features in the order that its layout says
+
+    transpose its input to the layout that it states
+    """
     shape = node.shape(0)
     return len(shape) == 3 and shape[1] in (BATCH, 1)
 
 
 def has_known_activations(node: Node) -> bool:
-    """its activations are Sigmoid, Tanh, Relu, HardSigmoid, or Affine or ScaledTanh with numbers"""
+    """its activations are Sigmoid, Tanh, Relu, HardSigmoid, or Affine or ScaledTanh with numbers
+
+    train with these activations: the digital units know no others
+    """
     return functions(node) is not None
 
 
 def clamps_sums_of_the_crossbar(node: Node) -> bool:
-    """it clips and rectifies only sums of products, behind no peephole, reset gate or cell state"""
+    """it clips and rectifies only sums of products, behind no peephole, reset gate or cell state
+
+    clip before the network or behind it, or leave it to the host
+    """
     return not any(
         is_piecewise(function) or (clipped and node.attribute("clip") is not None)
         for way in _ways(node)
@@ -39,14 +52,20 @@ def clamps_sums_of_the_crossbar(node: Node) -> bool:
 
 
 def has_bounded_reset_gate(node: Node) -> bool:
-    """the activation of a reset gate that multiplies the state itself stays within -1 and 1"""
+    """the activation of a reset gate that multiplies the state itself stays within -1 and 1
+
+    use a Sigmoid or Tanh gate, or set linear_before_reset
+    """
     if node.attribute("linear_before_reset", 0) != 0:
         return True
     return all(way[0].bound <= 1 for way in _ways(node))
 
 
 def has_full_sequences(node: Node) -> bool:
-    """its sequences have full length, or lengths from an input and no last cell state is read"""
+    """its sequences have full length, or lengths from an input and no last cell state is read
+
+    run each length by itself, or cut the outputs behind the network
+    """
     lengths = node.sample(4)
     return not node.has(4) or (lengths is not None and bool(np.all(lengths == node.shape(0)[0])))
 

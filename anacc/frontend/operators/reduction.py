@@ -12,7 +12,10 @@ from anacc.ir.module import AttributeValue, Dim
 
 
 def leaves_batch(node: Node) -> bool:
-    """it reduces constant axes, the batch not among them"""
+    """it reduces constant axes, the batch not among them
+
+    make its axes an initialiser, and reduce each sample by itself
+    """
     axes = _reduced_axes(node)
     return axes is not None and all(node.shape(0)[axis] != BATCH for axis in axes)
 

@@ -27,13 +27,19 @@ class Window:
 
 
 def has_batch_first(node: Node) -> bool:
-    """its first axis is the batch"""
+    """its first axis is the batch
+
+    move the batch to the first axis by a Transpose
+    """
     shape = node.shape(0)
     return len(shape) > 0 and shape[0] in (BATCH, 1)
 
 
 def has_known_padding(node: Node) -> bool:
-    """auto_pad is NOTSET, VALID, SAME_UPPER or SAME_LOWER, and no pad is negative"""
+    """auto_pad is NOTSET, VALID, SAME_UPPER or SAME_LOWER, and no pad is negative
+
+    state explicit pads that are not negative; a Slice before it cuts edges off
+    """
     kinds = ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER")
     pads = node.attribute("pads", [])
     return node.attribute("auto_pad", "NOTSET") in kinds and all(pad >= 0 for pad in pads)

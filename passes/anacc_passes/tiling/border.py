@@ -103,10 +103,8 @@ def lower_host(
         operands,
         results,
         op.origins,
-        nodes=op.attributes["nodes"],
-        reasons=op.attributes["reasons"],
-        products=op.attributes.get("products", 0),
         borders=tuple(borders),
+        **{"products": 0, **op.attributes},
     )
 
 

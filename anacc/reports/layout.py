@@ -1,0 +1,79 @@
+"""Tables and names as text: what every part of a report is written with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from io import StringIO
+from typing import Any
+
+from rich.console import Console, RenderableType
+from rich.table import Table
+
+MAX_NAMES = 3
+MAX_DIGITS = 9
+"""Of the number of a core; text with more is shown as it is."""
+
+
+def printable(text: str) -> str:
+    """Return a text with `?` for what could steer a terminal; names in files are not trusted."""
+    return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
+
+
+def one_line(value: object) -> str:
+    """A value on one line, without what could steer a terminal or forge another line."""
+    return printable(str(value)).replace("\n", " ")
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]], right: str = "") -> Table:
+    """Return a plain table.
+
+    Args:
+        header: titles of the columns.
+        rows: cells, shown by `str`.
+        right: one character for each column, `r` to align it to the right; others are left.
+    """
+    result = Table(box=None, pad_edge=False, header_style="none")
+    for position, title in enumerate(header):
+        side = "right" if right[position : position + 1] == "r" else "left"
+        result.add_column(title, justify=side, overflow="fold")  # type: ignore[arg-type]
+    for row in rows:
+        result.add_row(*map(one_line, row))
+    return result
+
+
+def plain(renderable: RenderableType, width: int = 100) -> str:
+    """Return a table as text without colour and without spaces at the ends of lines."""
+    stream = StringIO()
+    console = Console(
+        file=stream, width=width, color_system=None, markup=False, emoji=False, highlight=False
+    )
+    console.print(renderable)
+    return "".join(line.rstrip() + "\n" for line in stream.getvalue().splitlines())
+
+
+def core_ranges(cores: Sequence[Any]) -> str:
+    """Cores as numbers, runs of them shortened: `0-3, 7`; with the chip unless it is chip 0."""
+    runs: list[tuple[str, int, int]] = []
+    for chip, number in sorted(map(_core, cores)):
+        if runs and runs[-1][0] == chip and runs[-1][2] + 1 == number:
+            runs[-1] = (chip, runs[-1][1], number)
+        else:
+            runs.append((chip, number, number))
+    return ", ".join(
+        f"{chip}{first}" if first == last else f"{chip}{first}-{chip}{last}"
+        for chip, first, last in runs
+    )
+
+
+def _core(core: Any) -> tuple[str, int]:
+    """A prefix that names the chip, and the core's number, of `core 0.12` or 12."""
+    chip, _, number = str(core).removeprefix("core ").rpartition(".")
+    if not number.isdecimal() or len(number) > MAX_DIGITS:
+        return f"{core} ", 0
+    return "" if chip in ("", "0") else f"{chip}.", int(number)
+
+
+def some_names(names: Sequence[str], all_rows: bool) -> str:
+    if all_rows or len(names) <= MAX_NAMES:
+        return ", ".join(names)
+    return ", ".join(names[:MAX_NAMES]) + f", and {len(names) - MAX_NAMES} more"
