@@ -21,7 +21,7 @@ def test_the_models_are_valid(name: str) -> None:
         assert anacc.compile(base(name)).image.code.streams
 
 
-@settings(max_examples=400, suppress_health_check=list(HealthCheck))
+@settings(max_examples=250, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_damage_finds_no_traceback(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
