@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from onnx import GraphProto, NodeProto, TensorProto
+from onnx import GraphProto, NodeProto
 
 from anacc.errors import CompileError, FeedError, ModelError, UsageError
 from anacc.frontend.external import Array
@@ -58,8 +58,8 @@ def inputs_of(graph: GraphProto, sample: Mapping[str, Array]) -> list[Input]:
     """The inputs of a graph; an axis without name and size is called `input:axis`.
 
     Raises:
-        ModelError: if an input has no element type, a negative dimension, or no rank, and the
-            sample does not show it.
+        ModelError: if an input has a negative dimension, or no rank, and the sample does not show
+            it.
     """
     inputs = []
     for entry in graph.input:
@@ -67,8 +67,6 @@ def inputs_of(graph: GraphProto, sample: Mapping[str, Array]) -> list[Input]:
             inputs.append(Input(entry.name, 0, (), entry.type))
             continue
         tensor = entry.type.tensor_type
-        if tensor.elem_type not in TensorProto.DataType.values()[1:]:
-            raise ModelError(f"input `{entry.name}` has no element type")
         if tensor.HasField("shape"):
             # -1 is how some exporters write an open dimension.
             if any(dim.dim_value < -1 for dim in tensor.shape.dim):

@@ -323,10 +323,12 @@ def _with_constants_as_inputs(proto: ModelProto, constants: dict[str, Array]) ->
 
 def _check(proto: ModelProto, constants: dict[str, Array], label: str) -> None:
     for entry in proto.graph.input:
-        if not is_kind(kind_of(entry.type)):
+        kind = kind_of(entry.type)
+        if kind == "unknown":
+            raise ModelError(f"input `{entry.name}` has no element type")
+        if not is_kind(kind):
             raise ModelError(
-                f"input `{entry.name}` of {label} is of type {kind_of(entry.type)}, "
-                "which programs cannot hold",
+                f"input `{entry.name}` of {label} is of type {kind}, which programs cannot hold",
                 "feed it as numbers or strings of a byte or more each",
             )
     try:
