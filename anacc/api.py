@@ -141,7 +141,7 @@ def compile(
     read_mode: str | None = None,
     seed: int = 0,
     shapes: Mapping[str, int] | None = None,
-    calibration_method: str = "minmax",
+    calibration_method: str = "mse",
     packing: str = "auto",
 ) -> Program:
     """Compile an ONNX model for a chip.
@@ -154,7 +154,8 @@ def compile(
         read_mode: `4-phase` or `1-phase`; None: the target's default, `4-phase` on hermes.
         seed: of the synthetic calibration set; not negative.
         shapes: sizes of symbolic dimensions other than the batch, by name.
-        calibration_method: how a range becomes a scale: `minmax`, `percentile`, `mse`, `entropy`.
+        calibration_method: how a range becomes a scale: `mse`, `minmax`, `percentile`, `entropy`;
+            see `anacc_passes.ranges`.
         packing: whether layers share crossbars: `auto`, `always` or `never`.
 
     Returns:

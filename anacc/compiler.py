@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, get_args
@@ -24,6 +25,7 @@ from anacc.targets import Target, load_target
 from anacc_backends.decisions import conversion_warnings
 from anacc_backends.emit import Origin, emit
 from anacc_passes.calibrate import Calibrate
+from anacc_passes.converter_noise import converter_noise
 from anacc_passes.fuse import Fuse
 from anacc_passes.infrastructure import IMPORT, Pass, PassTiming, run_pipeline
 from anacc_passes.normalise import Normalise
@@ -54,13 +56,18 @@ def pipeline(
         # Drop what does nothing.  From here on, no op of the graph is superfluous.
         Normalise(),
         # Learn the range of each value from calibration data.
-        Calibrate(tuple(feeds), method),
+        Calibrate(
+            tuple(feeds),
+            method,
+            # What converters will add is part of the error that `mse` minimises.
+            partial(converter_noise, target=target, read_mode=read_mode),
+        ),
         # Gather what one LDPU does into one layer.  From here on, ops are layers.
         Fuse(target),
         # Settle the scale of each value.  From here on, scales are fixed.
         Quantise(),
         # Cut layers into crossbar tiles and streams.  From here on, values are channels.
-        Tile(target, read_mode, feeds[0]),
+        Tile(target, read_mode, tuple(feeds)),
         # Give each stream a unit, each tile its place on a crossbar.
         Place(target, packing),
         # Give each transfer its links.
@@ -76,7 +83,7 @@ def compile_image(
     read_mode: str | None = None,
     seed: int = 0,
     shapes: Mapping[str, int] | None = None,
-    calibration_method: str = "minmax",
+    calibration_method: str = "mse",
     packing: str = "auto",
     dump_ir: Path | None = None,
     print_ir_after: str | None = None,

@@ -12,7 +12,7 @@ from anacc.errors import UsageError
 from anacc.reports.text import plain, table
 
 # Stated again, because to import them would load the compiler whenever the command line starts.
-CALIBRATION_METHODS = ("minmax", "percentile", "mse", "entropy")
+CALIBRATION_METHODS = ("mse", "minmax", "percentile", "entropy")
 PACKINGS = ("auto", "always", "never")
 
 MAX_DIGITS = 10
@@ -36,7 +36,7 @@ MAX_DIGITS = 10
 )
 @click.option(
     "--calibration-method",
-    default="minmax",
+    default="mse",
     show_default=True,
     type=click.Choice(CALIBRATION_METHODS),
     help="How the range of an activation becomes a scale.",

@@ -7,20 +7,20 @@ cut is told in `anacc_passes.tiling`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from anacc.ir import Level, Module
 from anacc.targets import Target
-from anacc_passes.calibrate import slices
 from anacc_passes.formats import MOVES, POINTWISE, demands
 from anacc_passes.tiling.border import describe, enter, leave, lower_host
 from anacc_passes.tiling.builder import Builder
 from anacc_passes.tiling.crossbar import lower_crossbar
-from anacc_passes.tiling.full_scale import SAMPLES, Feed, Samples
 from anacc_passes.tiling.movement import lower_move
 from anacc_passes.tiling.pointwise import lower_pointwise
 from anacc_passes.tiling.pooling import lower_pool
 from anacc_passes.tiling.recurrent import lower_lstm
+from anacc_passes.tiling.samples import Feed, Samples
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,12 @@ class Tile:
     Attributes:
         target: sizes of crossbars and GDPUs, converters.
         read_mode: `4-phase` or `1-phase`.
-        feed: calibration data, on which converter settings are chosen and judged.
+        feeds: calibration data, on which ranges of columns and converters are chosen and judged.
     """
 
     target: Target
     read_mode: str
-    feed: Feed | None = None
+    feeds: Sequence[Feed] = ()
     name = "tile"
 
     def __call__(self, module: Module) -> Module:
@@ -44,9 +44,7 @@ class Tile:
         Raises:
             CompileError: if a layer needs a unit that the target does not have.
         """
-        samples = None
-        if self.feed is not None:
-            samples = Samples.of(module, next(iter(slices(module, self.feed, SAMPLES))))
+        samples = Samples.of(module, self.feeds) if self.feeds else None
         builder = Builder(module, self.target, self.read_mode, samples)
         demanded = _chip_demands(module)
         whole = _host_demands(module)

@@ -14,8 +14,8 @@ from anacc.ir import Channel, Module, Op, Value
 from anacc.ir.module import AttributeValue
 from anacc.targets import Target
 from anacc_passes.formats import nonnegative
-from anacc_passes.tiling.full_scale import Samples
 from anacc_passes.tiling.layout import Layout, Nest, layouts
+from anacc_passes.tiling.samples import Samples
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Builder:
         module: the layer-level module that is lowered.
         target: the chip.
         read_mode: `4-phase` or `1-phase`.
-        samples: codes on calibration data; None if nothing depends on them.
+        samples: of calibration data; None if nothing depends on them.
         tokens: what layer values have become.
         tensors: channels of whole host tensors, by layer value.
     """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from anacc_passes.binary16 import binary16, headroom
 from anacc_passes.ranges import LARGEST_CODE
 from anacc_passes.tiling.builder import Builder
 from anacc_passes.tiling.full_scale import choose
+from anacc_passes.tiling.samples import Vectors
 
 FloatArray = npt.NDArray[Any]
 
@@ -59,7 +61,8 @@ class Inputs:
         scale: real value of one code.
         nonnegative: no code can be negative.
         recurrent: the channels carry one token more than there are steps.
-        vectors: codes that calibration data drive them with, shape (n, rows), or None.
+        vectors: what calibration data drive them with, in units of `scale`, shape (n, rows), or
+            None.
     """
 
     parts: tuple[str, ...]
@@ -67,7 +70,7 @@ class Inputs:
     scale: float
     nonnegative: bool
     recurrent: bool = False
-    vectors: npt.NDArray[np.int8] | None = None
+    vectors: Vectors | None = None
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ class RowTile:
         item: what drives it.
         codes: weight codes, shape (rows, columns).
         adc: converter settings.
-        snr: of the conversion on calibration data, in dB, if it was measured.
+        snr: of the converted product on calibration data, in dB, if it was measured.
         scale: real value of one count of each column, shape (columns,).
     """
 
@@ -89,14 +92,18 @@ class RowTile:
     scale: FloatArray
 
 
-def weight_codes(weight: FloatArray, largest: int) -> tuple[npt.NDArray[np.int8], FloatArray]:
+def weight_codes(
+    weight: FloatArray, largest: int, share: float = 1.0
+) -> tuple[npt.NDArray[np.int8], FloatArray]:
     """Codes in [-largest, largest] and the scale of each column; a column of zeros has scale 0.
 
     Args:
         weight: real weights, shape (rows, columns).
         largest: the code of the largest conductance, at most 127.
+        share: of the conductance range that the largest weight of a column takes; beyond 1, weights
+            saturate.
     """
-    scale = np.abs(weight).max(axis=0, initial=0.0).astype(np.float64) / largest
+    scale = np.abs(weight).max(axis=0, initial=0.0).astype(np.float64) / (largest * share)
     divisor = np.where(scale > 0, scale, 1.0)
     codes = np.clip(np.rint(weight / divisor), -largest, largest).astype(np.int8)
     return codes, scale
@@ -111,10 +118,13 @@ def row_tile(builder: Builder, weight: FloatArray, item: Inputs, factor: FloatAr
         item: what drives the rows.
         factor: what each column is multiplied by behind the product, shape (columns,).
     """
-    codes, scale = weight_codes(weight, builder.target.crossbar.g_max.value)
-    choice = choose(builder.target, builder.read_mode, item.nonnegative, codes, item.vectors)
+    coding = partial(weight_codes, weight, builder.target.crossbar.g_max.value)
+    choice = choose(
+        builder.target, builder.read_mode, item.nonnegative, weight, coding, factor, item.vectors
+    )
     adc = choice.adc
-    return RowTile(item, codes, adc, choice.snr, 2.0**adc.b / adc.a * item.scale * scale * factor)
+    scale = 2.0**adc.b / adc.a * item.scale * choice.scale * factor
+    return RowTile(item, choice.codes, adc, choice.snr, scale)
 
 
 def column_of_tiles(

@@ -17,14 +17,15 @@ import numpy as np
 
 from anacc.ir import Op
 from anacc_passes.binary16 import LARGEST, binary16
+from anacc_passes.calibrate import spread
 from anacc_passes.ranges import LARGEST_CODE
 from anacc_passes.tiling.builder import Builder, Tokens, balanced, bounds
 from anacc_passes.tiling.crossbar import codes_of, row_tiles, whole_parts
-from anacc_passes.tiling.full_scale import VECTORS, Codes, chosen_rows
 from anacc_passes.tiling.layout import natural, row_major, sample_dims
 from anacc_passes.tiling.matrix import Columns, FloatArray, Inputs, column_of_tiles
 from anacc_passes.tiling.movement import Movement, move
 from anacc_passes.tiling.pointwise import with_codes
+from anacc_passes.tiling.samples import VECTORS, Vectors, chosen_rows
 
 GATES = (0, 3, 2, 1)  # input, candidate, forget, output in ONNX's order input, output, forget, cell
 
@@ -264,14 +265,15 @@ def _feedback_inputs(
     ]
 
 
-def _states(builder: Builder, op: Op, direction: int, scale: float) -> Codes | None:
-    """Codes of hidden states on calibration data, shape (n, hidden), if the model returns them."""
+def _states(builder: Builder, op: Op, direction: int, scale: float) -> Vectors | None:
+    """Hidden states on calibration data in units of their code, shape (n, hidden), if the model
+    returns them."""
     if builder.samples is None or not op.results[0]:
         return None
     dims = sample_dims(builder.module.tensor(op.results[0]))
-    codes = builder.samples.tokens(op.results[0], natural(dims), scale)
-    states = codes.reshape(-1, dims[1], dims[-1])[:, direction]
-    return states[:: max(1, len(states) // VECTORS)]
+    tokens = builder.samples.tokens(op.results[0], natural(dims), scale)
+    states = tokens.reshape(-1, dims[1], dims[-1])[:, direction]
+    return states[spread(len(states), VECTORS)]
 
 
 def lower_lstm(builder: Builder, op: Op, demanded: dict[str, frozenset[str]]) -> dict[str, Tokens]:
