@@ -26,6 +26,7 @@ from anacc_backends.decisions import conversion_warnings
 from anacc_backends.emit import Origin, emit
 from anacc_passes.calibrate import Calibrate
 from anacc_passes.converter_noise import converter_noise
+from anacc_passes.equalise import Equalise
 from anacc_passes.fuse import Fuse
 from anacc_passes.infrastructure import IMPORT, Pass, PassTiming, run_pipeline
 from anacc_passes.normalise import Normalise
@@ -42,7 +43,7 @@ SYNTHETIC_SAMPLES = 16
 """Samples of the synthetic calibration set."""
 
 
-PASSES = (Partition, Normalise, Calibrate, Fuse, Quantise, Tile, Place, Route)
+PASSES = (Partition, Normalise, Calibrate, Fuse, Equalise, Quantise, Tile, Place, Route)
 """The classes of the passes, in the order of `pipeline`."""
 
 
@@ -50,20 +51,19 @@ def pipeline(
     target: Target, read_mode: str, feeds: Sequence[Feed], method: str, packing: str
 ) -> tuple[Pass, ...]:
     """All passes in order."""
+    # What converters will add is part of the error that the method `mse` minimises.
+    noise = partial(converter_noise, target=target, read_mode=read_mode)
     return (
         # Decide what runs on the chip; the rest goes to ONNX Runtime, in few segments.
         Partition(target),
         # Drop what does nothing.  From here on, no op of the graph is superfluous.
         Normalise(),
         # Learn the range of each value from calibration data.
-        Calibrate(
-            tuple(feeds),
-            method,
-            # What converters will add is part of the error that `mse` minimises.
-            partial(converter_noise, target=target, read_mode=read_mode),
-        ),
+        Calibrate(tuple(feeds), method, noise),
         # Gather what one LDPU does into one layer.  From here on, ops are layers.
         Fuse(target),
+        # Give each channel that depthwise convolutions read a range of its own.
+        Equalise(tuple(feeds), method, noise),
         # Settle the scale of each value.  From here on, scales are fixed.
         Quantise(),
         # Cut layers into crossbar tiles and streams.  From here on, values are channels.

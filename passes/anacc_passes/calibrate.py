@@ -19,6 +19,9 @@ from anacc.ir import Module, TensorType
 from anacc_passes.ranges import LARGEST_CODE, METHODS, Magnitudes
 
 Feed = Mapping[str, npt.NDArray[Any]]
+Noise = Callable[[Module], Mapping[str, float]]
+"""The variance of the error that each value of a module gets behind its rounding, in squares of its
+code's unit; `anacc_passes.converter_noise`."""
 
 GOLDEN = (math.sqrt(5) - 1) / 2
 AT_ONCE = 64  # most samples of a feed that ONNX Runtime sees at once,
@@ -106,6 +109,17 @@ def _taken(module: Module, feed: Feed, samples: Sequence[int]) -> Feed:
     }
 
 
+def _binary32(scale: float) -> float:
+    """The scale as borders divide by it; what was always zero gets one all the same."""
+    rounded = float(np.float32(scale))
+    return rounded if rounded > 0 else 1.0 / LARGEST_CODE
+
+
+def scale_of(limit: float) -> float:
+    """The scale of values whose clipping range is known."""
+    return _binary32(limit / LARGEST_CODE)
+
+
 @dataclass(frozen=True)
 class Calibrate:
     """Graph to graph: every float32 value that the chip holds gets a scale.
@@ -113,13 +127,12 @@ class Calibrate:
     Attributes:
         feeds: calibration data; read once, or twice for a method that needs a histogram.
         method: a key of `anacc_passes.ranges.METHODS`.
-        noise: variance of the error that each value gets behind its rounding, in squares of its
-            code's unit; None: of none.
+        noise: the error behind the rounding, which `mse` counts; None: there is none.
     """
 
     feeds: Sequence[Feed]
     method: str = "minmax"
-    noise: Callable[[Module], Mapping[str, float]] | None = None
+    noise: Noise | None = None
     name = "calibrate"
 
     def __call__(self, module: Module) -> Module:
@@ -163,11 +176,7 @@ class Calibrate:
                 if scales.get(result) == 0.0:
                     scales[result] = scales.get(op.operands[0], 0.0) if op.operands else 0.0
         for name, scale in scales.items():
-            # Binary32 is what borders divide by.
-            rounded = float(np.float32(scale))
-            values[name] = replace(
-                values[name], scale=rounded if rounded > 0 else 1.0 / LARGEST_CODE
-            )
+            values[name] = replace(values[name], scale=_binary32(scale))
         return replace(module, values=values)
 
     def _visit(

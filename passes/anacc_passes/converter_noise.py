@@ -28,7 +28,7 @@ _KEEPING = ("max_pool", "identity", *MOVES)  # ops whose result has the scale of
 
 
 def converter_noise(module: Module, target: Target, read_mode: str) -> dict[str, float]:
-    """The variance v of each value of a graph, in squares of its code's unit.
+    """The variance v of each value of a graph or of layers, in squares of its code's unit.
 
     A value that several ops read gets the least of what they have; one that no crossbar reads, 0.
     """
@@ -55,10 +55,10 @@ def converter_noise(module: Module, target: Target, read_mode: str) -> dict[str,
 
 def _matrix(module: Module, op: Op) -> npt.NDArray[np.float32] | None:
     """The weights of an op, shape (rows of one column, columns); None if it has none."""
-    if op.kind not in ("conv", "linear", "lstm"):
+    if op.kind not in ("conv", "linear", "crossbar", "lstm"):
         return None
     weight = module.constants[op.operands[1]]
-    if op.kind == "conv":
+    if op.kind in ("conv", "crossbar"):
         return weight.reshape(len(weight), -1).T
     return weight if op.kind == "linear" else weight.reshape(-1, weight.shape[-1]).T
 

@@ -197,10 +197,27 @@ def _is_pointwise(op: Op, kernel: tuple[int, ...]) -> bool:
     )
 
 
+def _factors(builder: Builder, op: Op) -> FloatArray | None:
+    """The factor of each channel that the layer's operand was divided by, shape (C,), if it was."""
+    return builder.module.constants[op.operands[5]] if op.operands[5:] and op.operands[5] else None
+
+
+def _weight(builder: Builder, op: Op) -> FloatArray:
+    """The layer's weight, (M, C/group, *K) or (out, in), times the factors of its operand."""
+    weight, factors = builder.module.constants[op.operands[1]], _factors(builder, op)
+    if factors is None:
+        return weight
+    outputs = len(weight) // op.integer("group")
+    first = np.arange(len(weight)) // outputs * weight.shape[1]
+    channels = first[:, np.newaxis] + np.arange(weight.shape[1])
+    along = factors[channels].reshape(*channels.shape, *(1,) * (weight.ndim - 2))
+    return np.asarray(weight * along)
+
+
 def lower_crossbar(builder: Builder, op: Op, forms: frozenset[str]) -> Tokens:
     """Lower a crossbar layer."""
     module, result = builder.module, op.results[0]
-    weight = module.constants[op.operands[1]]
+    weight, factors = _weight(builder, op), _factors(builder, op)
     group = op.integer("group")
     layout = builder.layouts[result]
     source = codes_of(builder, op, op.operands[0])
@@ -223,7 +240,7 @@ def lower_crossbar(builder: Builder, op: Op, forms: frozenset[str]) -> Tokens:
         )
         builder.gather(stores, load, channels, size, op.origins, lead=lead, step=step)
         if builder.samples:
-            tokens = builder.samples.tokens(op.operands[0], source.layout, source.scale)
+            tokens = builder.samples.tokens(op.operands[0], source.layout, source.scale, factors)
             vectors = windows(tokens, [nest for _, nest in stores], load, size)
         tiles = [(cut, (channel,)) for cut, channel in zip(cuts, channels, strict=True)]
     else:
@@ -232,7 +249,7 @@ def lower_crossbar(builder: Builder, op: Op, forms: frozenset[str]) -> Tokens:
             rows = natural(source.layout.dims)
             source = relayout(builder, source, rows, _CODES, f"{op.operands[0]}.rows", op)
         if builder.samples:
-            vectors = builder.samples.vectors(op.operands[0], source.layout, source.scale)
+            vectors = builder.samples.vectors(op.operands[0], source.layout, source.scale, factors)
         tiles = row_tiles(builder, source.parts["i8"], limit_rows, op.origins)
     sign = builder.nonnegative[op.operands[0]]
     inputs = [

@@ -51,16 +51,37 @@ class Samples:
         ]
         return cls(module, {name: np.concatenate([part[name] for part in parts]) for name in names})
 
-    def tokens(self, value: str, layout: Layout, scale: float) -> Vectors:
-        """A value in units of its code, shape (samples, tokens, token size)."""
+    def tokens(
+        self,
+        value: str,
+        layout: Layout,
+        scale: float,
+        factors: npt.NDArray[np.float32] | None = None,
+    ) -> Vectors:
+        """A value in units of its code, shape (samples, tokens, token size).
+
+        Args:
+            value: its name.
+            layout: the order of its elements.
+            scale: real value of one code.
+            factors: what the elements of a token are divided by before, shape (token size,).
+        """
         array = self.values[value].reshape(-1, *layout.dims)
         moved = array.transpose(0, *(axis + 1 for axis in layout.permutation))
         shape = (len(moved), layout.tokens, layout.token_size)
+        if factors is not None:
+            moved = moved / factors
         return np.asarray(moved / np.float32(scale), np.float32).reshape(shape)
 
-    def vectors(self, value: str, layout: Layout, scale: float) -> Vectors:
+    def vectors(
+        self,
+        value: str,
+        layout: Layout,
+        scale: float,
+        factors: npt.NDArray[np.float32] | None = None,
+    ) -> Vectors:
         """Some tokens of a value, shape (n, token size), n at most `VECTORS`."""
-        tokens = self.tokens(value, layout, scale).reshape(-1, layout.token_size)
+        tokens = self.tokens(value, layout, scale, factors).reshape(-1, layout.token_size)
         return tokens[spread(len(tokens), VECTORS)]
 
 
