@@ -21,6 +21,7 @@ from anacc.program.manifest import Port
 if TYPE_CHECKING:
     import onnx
 
+    from anacc.comparison.compare import Comparison
     from anacc_runtime import ConversionNoise, LoadedProgram
 
 Feed = Mapping[str, npt.ArrayLike]
@@ -97,6 +98,29 @@ class Program:
             noise=noise,
             first_sample=first_sample,
         )
+
+    def compare(self, model: str | os.PathLike[str] | onnx.ModelProto, feed: Feed) -> Comparison:
+        """Compare every tensor that the chip holds with the model in ONNX Runtime (float32).
+
+        The reference executor runs, twice: a few samples are enough.
+
+        Args:
+            model: what the program was compiled from.
+            feed: an array for each input, as for `run`.
+
+        Returns:
+            For each tensor its signal-to-noise ratio, what is lost in its own layer, and the core,
+            column and share of clipped conversions behind it; see `Comparison`.
+
+        Raises:
+            ModelError: the model cannot be read.
+            FeedError: the feed does not fit.
+            ProgramError: the program cannot run, or does not state which tensors it holds.
+            UsageError: the model lacks a tensor that the program holds.
+        """
+        from anacc.comparison.compare import compare
+
+        return compare(self.image, model, _arrays(feed))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the program to a file, which appears whole or not at all.

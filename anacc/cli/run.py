@@ -38,6 +38,11 @@ TITLES = {ONNX_RUNTIME: "dB to ONNX Runtime", STORED: "dB to stored"}
     help="Print the signal-to-noise ratio to this model in ONNX Runtime.",
 )
 @click.option(
+    "--layers",
+    is_flag=True,
+    help="With --compare: also for each tensor that the chip holds, and what is lost where.",
+)
+@click.option(
     "--seed",
     type=click.IntRange(min=0),
     default=0,
@@ -51,6 +56,7 @@ def run_command(
     inputs: tuple[str, ...],
     output: Path | None,
     compare: Path | None,
+    layers: bool,
     seed: int,
     executor: Executor,
     threads: int | None,
@@ -61,6 +67,8 @@ def run_command(
     Where the feed file holds reference outputs as `out:NAME`, the signal-to-noise ratio to them is
     printed too.
     """
+    if layers and compare is None:
+        raise UsageError("`--layers` needs a model", "name it with `--compare`")
     if output is not None:
         feeds = (Path(text.rpartition("=")[2]) for text in inputs)
         check_output(output, inputs=(program, compare, *feeds))
@@ -83,10 +91,16 @@ def run_command(
         _row(name, array, _ratios(name, array, wanted, stored.reference))
         for name, array in outputs.items()
     ]
+    found = loaded.compare(compare, stored.feed) if layers and compare is not None else None
     if as_json:
-        write_json({"schema": 1, "executor": executor, "outputs": rows})
-    else:
-        click.echo(_text(rows), nl=False)
+        data = {"schema": 1, "executor": executor, "outputs": rows}
+        write_json(data if found is None else {**data, "layers": found.data()})
+        return
+    click.echo(_text(rows), nl=False)
+    if found is not None:
+        from anacc.cli.layers import layer_table
+
+        click.echo("\n" + layer_table(found), nl=False)
 
 
 def _stored(inputs: tuple[str, ...]) -> Stored | None:

@@ -61,7 +61,8 @@ def conversion_warnings(module: Module) -> list[str]:
 
 
 def origin(module: Module) -> dict[str, Any]:
-    """For each stream and weight block, where it came from."""
+    """For each stream and weight block, where it came from; for each ONNX tensor, where it is."""
+    numbers = {name: number for number, name in enumerate(module.values)}
     return {
         "streams": [list(op.origins) for op in module.ops],
         "weights": [
@@ -73,6 +74,20 @@ def origin(module: Module) -> dict[str, Any]:
             }
             for op in module.ops
             if op.kind == "tile"
+        ],
+        "tensors": [
+            {
+                "tensor": held.tensor,
+                "shape": [module.batch if size == -1 else size for size in held.shape],
+                "batch_axis": held.batch_axis,
+                "permutation": list(held.permutation),
+                "channels": {
+                    form: [numbers[part] for part in parts] for form, parts in held.parts.items()
+                },
+                "scale": held.scale,
+                "factors": list(held.factors),
+            }
+            for held in module.held
         ],
     }
 

@@ -16,6 +16,7 @@ from anacc_passes.formats import MOVES, POINTWISE, demands
 from anacc_passes.tiling.border import describe, enter, leave, lower_host
 from anacc_passes.tiling.builder import Builder
 from anacc_passes.tiling.crossbar import lower_crossbar
+from anacc_passes.tiling.held import held_tensors
 from anacc_passes.tiling.movement import lower_move
 from anacc_passes.tiling.pointwise import lower_pointwise
 from anacc_passes.tiling.pooling import lower_pool
@@ -71,6 +72,7 @@ class Tile:
             values=builder.values,
             constants=builder.constants,
             ops=tuple(builder.ops),
+            held=held_tensors(builder),
         )
         return lowered
 
