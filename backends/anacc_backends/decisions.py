@@ -42,7 +42,7 @@ LAYERS_NAMED = 5
 
 
 def conversion_warnings(module: Module) -> list[str]:
-    """A warning if converters lose much of some layers on the calibration data."""
+    """A warning if the converted products of some layers are poor on the calibration data."""
     worst: dict[str, float] = {}
     for op in module.ops:
         if op.kind == "tile" and "snr" in op.attributes:
@@ -55,8 +55,9 @@ def conversion_warnings(module: Module) -> list[str]:
     if len(poor) > LAYERS_NAMED:
         named += f" and {len(poor) - LAYERS_NAMED} more"
     return [
-        "converters lose much on the calibration data in these layers (signal-to-noise ratio): "
-        f"{named}; other `adc.full_scale_cells` in a target file may help"
+        "codes and converters lose much on the calibration data in these layers (signal-to-noise "
+        f"ratio): {named}; `anacc run --compare MODEL --layers` shows what it comes to, and other "
+        "`adc.full_scale_cells` in a target file may help"
     ]
 
 

@@ -216,6 +216,21 @@ def test_a_model_from_file_to_outputs(call: Call, files: Path) -> None:
     assert row["snr_db_onnxruntime"] == pytest.approx(row["snr_db_stored"], abs=0.01)
 
 
+def test_the_layers_of_a_program_are_compared(call: Call, files: Path) -> None:
+    program, feed, model = files / "new.bin", files / "feed.npz", files / "model.onnx"
+    call("compile", model, "-o", program, "--calibration", feed)
+    compared = ("run", program, "--input", feed, "--compare", model, "--layers")
+    shown = call(*compared)
+    assert shown.exit_code == 0, shown.stderr
+    assert "dB alone" in shown.stdout and "no layer falls below 20 dB" in shown.stdout
+    data = json.loads(call(*compared, "--json").stdout)["layers"]
+    assert [entry["tensor"] for entry in data["tensors"]] == ["x", "y"]
+    assert data["tensors"][1]["core"].startswith("core 0.")
+    assert data["culprit"] is None and data["sentence"] in shown.stdout
+    alone = call("run", program, "--input", feed, "--layers")
+    assert alone.exit_code == 2 and "`--layers` needs a model" in alone.stderr
+
+
 def test_without_calibration_there_is_a_warning(call: Call, files: Path) -> None:
     result = call("compile", files / "model.onnx", "-o", files / "new.bin")
     assert result.exit_code == 0

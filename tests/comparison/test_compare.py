@@ -22,10 +22,9 @@ def chain(*weights: Array) -> onnx.ModelProto:
     nodes = []
     name = "x"
     for number in range(1, len(weights) + 1):
-        nodes.append(
-            helper.make_node("MatMul", [name, f"w{number}"], [f"y{number}"], f"fc{number}")
-        )
-        name = f"y{number}"
+        result = f"y{number}"
+        nodes.append(helper.make_node("MatMul", [name, f"w{number}"], [result], f"fc{number}"))
+        name = result
         if number < len(weights):
             nodes.append(helper.make_node("Relu", [name], [f"h{number}"], f"r{number}"))
             name = f"h{number}"
