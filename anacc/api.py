@@ -167,6 +167,7 @@ def compile(
     shapes: Mapping[str, int] | None = None,
     calibration_method: str = "mse",
     packing: str = "auto",
+    correction: str = "bias",
 ) -> Program:
     """Compile an ONNX model for a chip.
 
@@ -181,6 +182,8 @@ def compile(
         calibration_method: how a range becomes a scale: `mse`, `minmax`, `percentile`, `entropy`;
             see `anacc_passes.ranges`.
         packing: whether layers share crossbars: `auto`, `always` or `never`.
+        correction: what the digital units undo of the mean errors of codes and converters on the
+            calibration data: `none`, `bias` or `bias+range`.
 
     Returns:
         The program.  Warnings of the compiler are issued as Python warnings, and are part of its
@@ -207,6 +210,7 @@ def compile(
         shapes=shapes,
         calibration_method=calibration_method,
         packing=packing,
+        correction=correction,
         warn=messages.append,
     )
     for message in messages:

@@ -36,6 +36,7 @@ from anacc_passes.quantise import Quantise
 from anacc_passes.ranges import LARGEST_CODE, METHODS
 from anacc_passes.route import Route
 from anacc_passes.tile import Tile
+from anacc_passes.tiling.correction import METHODS as CORRECTIONS
 
 Feed = Mapping[str, npt.NDArray[Any]]
 
@@ -48,7 +49,12 @@ PASSES = (Partition, Normalise, Calibrate, Fuse, Equalise, Quantise, Tile, Place
 
 
 def pipeline(
-    target: Target, read_mode: str, feeds: Sequence[Feed], method: str, packing: str
+    target: Target,
+    read_mode: str,
+    feeds: Sequence[Feed],
+    method: str,
+    packing: str,
+    correction: str = "bias",
 ) -> tuple[Pass, ...]:
     """All passes in order."""
     # What converters will add is part of the error that the method `mse` minimises.
@@ -67,7 +73,7 @@ def pipeline(
         # Settle the scale of each value.  From here on, scales are fixed.
         Quantise(),
         # Cut layers into crossbar tiles and streams.  From here on, values are channels.
-        Tile(target, read_mode, tuple(feeds)),
+        Tile(target, read_mode, tuple(feeds), correction),
         # Give each stream a unit, each tile its place on a crossbar.
         Place(target, packing),
         # Give each transfer its links.
@@ -85,6 +91,7 @@ def compile_image(
     shapes: Mapping[str, int] | None = None,
     calibration_method: str = "mse",
     packing: str = "auto",
+    correction: str = "bias",
     dump_ir: Path | None = None,
     print_ir_after: str | None = None,
     write: Callable[[str], None] = print,
@@ -103,6 +110,7 @@ def compile_image(
         shapes: sizes of symbolic dimensions, by name.
         calibration_method: see `anacc_passes.ranges`.
         packing: `auto`, `always` or `never`; see `anacc_passes.place`.
+        correction: `none`, `bias` or `bias+range`; see `anacc_passes.tiling.correction`.
         dump_ir: folder for the module after each pass.
         print_ir_after: name of a pass after which the module's text goes to `write`.
         write: what prints the module.
@@ -117,6 +125,7 @@ def compile_image(
     """
     checked_choice("calibration method", calibration_method, METHODS)
     checked_choice("packing", packing, PACKINGS)
+    checked_choice("correction", correction, CORRECTIONS)
     if print_ir_after is not None:
         checked_choice("pass", print_ir_after, (IMPORT, *(each.name for each in PASSES)))
     seed, sizes = checked_seed(seed), checked_sizes(shapes)
@@ -153,7 +162,7 @@ def compile_image(
             "activation scales come from synthetic random inputs: give real ones with "
             "--calibration, or accuracy will be poor"
         )
-    passes = pipeline(chip, mode, feeds, calibration_method, packing)
+    passes = pipeline(chip, mode, feeds, calibration_method, packing, correction)
     module, timings = run_pipeline(
         module,
         passes,
@@ -174,6 +183,7 @@ def compile_image(
             "calibration_method": calibration_method,
             "calibration": "synthetic" if synthetic else "given",
             "packing": packing,
+            "correction": correction,
             "shapes": sizes,
         },
         provenance=_versions(),

@@ -14,6 +14,7 @@ from anacc.reports.text import plain, table
 # Stated again, because to import them would load the compiler whenever the command line starts.
 CALIBRATION_METHODS = ("mse", "minmax", "percentile", "entropy")
 PACKINGS = ("auto", "always", "never")
+CORRECTIONS = ("none", "bias", "bias+range")
 
 MAX_DIGITS = 10
 """Of a size; ONNX could state larger ones, but no computer could hold the tensor."""
@@ -66,6 +67,13 @@ MAX_DIGITS = 10
     help="Whether layers share crossbars.",
 )
 @click.option(
+    "--correction",
+    default="bias",
+    show_default=True,
+    type=click.Choice(CORRECTIONS),
+    help="What digital units undo of the mean errors of codes and converters.",
+)
+@click.option(
     "--dump-ir",
     metavar="DIR",
     help="Write the module to this folder after each pass.",
@@ -82,6 +90,7 @@ def compile_command(
     shapes: tuple[str, ...],
     seed: int,
     packing: str,
+    correction: str,
     dump_ir: str | None,
     print_ir_after: str | None,
     timing: bool,
@@ -112,6 +121,7 @@ def compile_command(
             shapes=sizes,
             calibration_method=calibration_method,
             packing=packing,
+            correction=correction,
             dump_ir=None if dump_ir is None else Path(dump_ir),
             print_ir_after=print_ir_after,
             on_progress=on_progress,

@@ -7,6 +7,10 @@
 - `entropy`: of 64 candidates, the range whose quantised distribution loses least information about
   the clipped one, by the Kullback-Leibler divergence [1]_.
 
+This is code of its own, not `onnxruntime.quantization.calibrate`: that wants the model as a file
+and float32 inputs only, keeps every activation of the data in memory, and knows nothing of
+converters.  A test holds the two against each other.
+
 References:
     .. [1] S. Migacz, "8-bit inference with TensorRT", GPU Technology Conference 2017.
 """
@@ -34,7 +38,9 @@ class Magnitudes:
     Attributes:
         maximum: the largest one.
         elements: how many were seen.
-        counts: how many are in each bin, shape (BINS,).
+        counts: how many of those that are not zero are in each bin, shape (BINS,).
+        zeros: how many are zero.  Code 0 holds them exactly, whatever the range, so that they say
+            nothing of it; behind a relu they are most.
         noise: variance of the error that each element gets behind its rounding, in squares of the
             code's unit.
     """
@@ -42,6 +48,7 @@ class Magnitudes:
     maximum: float = 0.0
     elements: int = 0
     counts: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(BINS, np.int64))
+    zeros: int = 0
     noise: float = 0.0
 
     def widen(self, array: npt.NDArray[Any]) -> None:
@@ -54,7 +61,9 @@ class Magnitudes:
     def count(self, array: npt.NDArray[Any]) -> None:
         """Second round: the histogram."""
         if self.maximum > 0:
-            places = (np.abs(array.ravel()) * (BINS / self.maximum)).astype(np.int32)
+            magnitudes = np.abs(array[array != 0])
+            self.zeros += array.size - magnitudes.size
+            places = (magnitudes * (BINS / self.maximum)).astype(np.int32)
             self.counts += np.bincount(np.minimum(places, BINS - 1), minlength=BINS)
 
     @property
@@ -68,10 +77,10 @@ def _minmax(seen: Magnitudes) -> float:
 
 
 def _percentile(seen: Magnitudes) -> float:
-    total = int(seen.counts.sum())
+    total = int(seen.counts.sum()) + seen.zeros
     if total == 0:
         return seen.maximum
-    last = int(np.searchsorted(np.cumsum(seen.counts), KEPT * total))
+    last = int(np.searchsorted(np.cumsum(seen.counts) + seen.zeros, KEPT * total))
     return seen.maximum * min(last + 1, BINS) / BINS
 
 
@@ -86,7 +95,7 @@ def _least_error(seen: Magnitudes) -> float:
         lsb = max(seen.maximum * part / CANDIDATES / LARGEST_CODE, 1e-300)
         codes = np.clip(np.rint(seen.centres / lsb), 0, LARGEST_CODE)
         errors = np.square(seen.centres - codes * lsb) + seen.noise * lsb**2
-        return float(np.sum(seen.counts * errors))
+        return float(np.sum(seen.counts * errors)) + seen.zeros * seen.noise * lsb**2
 
     return _best(seen, error)
 

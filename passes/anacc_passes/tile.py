@@ -32,11 +32,13 @@ class Tile:
         target: sizes of crossbars and GDPUs, converters.
         read_mode: `4-phase` or `1-phase`.
         feeds: calibration data, on which ranges of columns and converters are chosen and judged.
+        correction: see `anacc_passes.tiling.correction`.
     """
 
     target: Target
     read_mode: str
     feeds: Sequence[Feed] = ()
+    correction: str = "none"
     name = "tile"
 
     def __call__(self, module: Module) -> Module:
@@ -46,7 +48,7 @@ class Tile:
             CompileError: if a layer needs a unit that the target does not have.
         """
         samples = Samples.of(module, self.feeds) if self.feeds else None
-        builder = Builder(module, self.target, self.read_mode, samples)
+        builder = Builder(module, self.target, self.read_mode, samples, self.correction)
         demanded = _chip_demands(module)
         whole = _host_demands(module)
         for value in module.inputs:

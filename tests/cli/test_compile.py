@@ -14,11 +14,12 @@ import onnx
 import pytest
 
 import anacc
-from anacc.cli.compile import CALIBRATION_METHODS, PACKINGS
+from anacc.cli.compile import CALIBRATION_METHODS, CORRECTIONS, PACKINGS
 from anacc.errors import AnaccError, CompileError, FeedError, TargetError, UsageError
 from anacc.targets import load_target
 from anacc_passes import place
 from anacc_passes.ranges import METHODS
+from anacc_passes.tiling import correction
 from tests.cli import sample
 from tests.cli.conftest import Call
 
@@ -77,7 +78,8 @@ def test_options_reach_the_compiler(call: Call, files: Path, compiler: Compiler)
         "compile", files / "model.onnx", "-o", files / "new.bin", "--target", "own.toml",
         "--calibration", files / "feed.npz", "--calibration-method", "entropy",
         "--read-mode", "1-phase", "--shape", "T=35", "--shape", "a=b=2", "--seed", 7,
-        "--packing", "never", "--dump-ir", files / "ir", "--print-ir-after", "tile",
+        "--packing", "never", "--correction", "bias+range",
+        "--dump-ir", files / "ir", "--print-ir-after", "tile",
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
     assert compiler.options == {
@@ -87,6 +89,7 @@ def test_options_reach_the_compiler(call: Call, files: Path, compiler: Compiler)
         "shapes": {"T": 35, "a=b": 2},
         "seed": 7,
         "packing": "never",
+        "correction": "bias+range",
         "dump_ir": files / "ir",
         "print_ir_after": "tile",
     }
@@ -140,6 +143,7 @@ WRONG: dict[str, tuple[dict[str, Any], type[AnaccError], str]] = {
     "method": ({"calibration_method": "guess"}, UsageError, "guess"),
     "no method": ({"calibration_method": None}, UsageError, "None"),
     "packing": ({"packing": "loose"}, UsageError, "loose"),
+    "correction": ({"correction": "wild"}, UsageError, "wild"),
     "list of packings": ({"packing": ["auto"]}, UsageError, "auto"),
     "shapes": ({"shapes": 3}, UsageError, "`shapes`"),
     "size": ({"shapes": {"N": "2"}}, UsageError, "`shapes`.*`N`"),
@@ -189,6 +193,7 @@ def test_a_target_of_other_codes_is_refused(files: Path) -> None:
 def test_the_choices_of_the_command_line_are_those_of_the_compiler() -> None:
     assert CALIBRATION_METHODS == tuple(METHODS)
     assert PACKINGS == place.PACKINGS
+    assert CORRECTIONS == correction.METHODS
 
 
 def test_python_warns(files: Path, compiler: Compiler) -> None:

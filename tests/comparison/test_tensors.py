@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import anacc
 from anacc.comparison.tensors import HeldTensor
 from tests.end_to_end.checks import precise_target
-from tests.end_to_end.network import Network
+from tests.end_to_end.network import Array, Network
 
 
 @given(st.permutations(range(3)), st.sampled_from([None, 0, 2]), st.booleans(), st.integers(0, 99))
@@ -37,7 +37,7 @@ def test_encoding_and_decoding_are_inverse(
         tuple(rng.uniform(0.5, 1, size)) if factors else (),
     )
     count = 36 // size
-    tokens = {
+    tokens: dict[int, Array] = {
         2: rng.integers(-90, 90, (batch, count, size)).astype(np.float16),
         0: np.zeros((batch, count, 1), np.int8),
         1: np.zeros((batch, count, size - 1), np.int8),

@@ -48,6 +48,8 @@ class Builder:
         target: the chip.
         read_mode: `4-phase` or `1-phase`.
         samples: of calibration data; None if nothing depends on them.
+        correction: what the LDPU undoes of the errors of codes and converters, one of
+            `anacc_passes.tiling.correction.METHODS`.
         tokens: what layer values have become.
         tensors: channels of whole host tensors, by layer value.
     """
@@ -56,6 +58,7 @@ class Builder:
     target: Target
     read_mode: str
     samples: Samples | None = None
+    correction: str = "none"
     ops: list[Op] = field(default_factory=list)
     values: dict[str, Value] = field(default_factory=dict)
     constants: dict[str, npt.NDArray[Any]] = field(default_factory=dict)

@@ -104,10 +104,15 @@ class _Drive:
 
     @classmethod
     def of(cls, vectors: Vectors, weight: Array) -> _Drive:
-        codes = np.clip(np.rint(vectors), -LARGEST_CODE, LARGEST_CODE)
-        exact = vectors.shape[1] * LARGEST_CODE**2 < EXACT
         product = vectors.astype(np.float64) @ weight.astype(np.float64)
-        return cls(codes.astype(np.float32 if exact else np.float64), product)
+        return cls(input_codes(vectors), product)
+
+
+def input_codes(vectors: Vectors) -> Array:
+    """Codes of inputs, (n, rows), in the smallest type that also holds their sums exactly."""
+    codes = np.clip(np.rint(vectors), -LARGEST_CODE, LARGEST_CODE)
+    exact = vectors.shape[1] * LARGEST_CODE**2 < EXACT
+    return np.asarray(codes, np.float32 if exact else np.float64)
 
 
 def _fit(drive: _Drive, adc: AdcSettings, coding: Coding) -> tuple[Coded, Array]:

@@ -7,7 +7,7 @@ Formulas are those of docs/numerics.md: real weight = code * weight scale; count
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -18,7 +18,8 @@ from anacc.targets.adc import AdcSettings
 from anacc_passes.binary16 import binary16, headroom
 from anacc_passes.ranges import LARGEST_CODE
 from anacc_passes.tiling.builder import Builder
-from anacc_passes.tiling.full_scale import choose
+from anacc_passes.tiling.correction import correction
+from anacc_passes.tiling.full_scale import choose, converted, input_codes
 from anacc_passes.tiling.samples import Vectors
 
 FloatArray = npt.NDArray[Any]
@@ -165,6 +166,7 @@ def column_of_tiles(
         for item in inputs
         for a, b in [item.rows]
     ]
+    tiles, ldpu = _corrected(builder, tiles, weight, ldpu)
     gain = _gain(tiles, ldpu)
     unit = ldpu.result_scale * gain
     results, partial = ("", ""), ""
@@ -210,6 +212,41 @@ def column_of_tiles(
         )
         partial = results[1]
     return results
+
+
+def _corrected(
+    builder: Builder, tiles: list[RowTile], weight: FloatArray, ldpu: Columns
+) -> tuple[list[RowTile], Columns]:
+    """The tiles and the LDPU with what `Builder.correction` asks for, where calibration vectors
+    drive all row tiles at once."""
+    vectors = [tile.item.vectors for tile in tiles]
+    lengths = {len(each) if each is not None else 0 for each in vectors}
+    # What drives a recurrence does not belong to the same steps as what drives its input.
+    if (
+        builder.correction == "none"
+        or len(lengths) > 1
+        or lengths == {0}
+        or any(tile.item.recurrent for tile in tiles)
+    ):
+        return tiles, ldpu
+    first_row = tiles[0].item.rows[0]
+    found, exact = np.zeros(()), np.zeros(())
+    for tile, each in zip(tiles, vectors, strict=True):
+        if each is None:
+            continue
+        a, b = tile.item.rows
+        real = each.astype(np.float64) @ weight[a - first_row : b - first_row]
+        exact = exact + real * (tile.item.scale * ldpu.scale)
+        found = found + converted(tile.adc, input_codes(each), tile.codes)[0] * tile.scale
+    counts = None
+    if ldpu.activation == "relu" and not ldpu.residual:
+        # What the activation hides need not be right.
+        counts = exact + ldpu.offset > 0
+    factor, offset = correction(builder.correction, found, exact, counts)
+    return (
+        [replace(tile, scale=tile.scale * factor) for tile in tiles],
+        replace(ldpu, offset=ldpu.offset + offset),
+    )
 
 
 def _gain(tiles: Sequence[RowTile], ldpu: Columns) -> float:
