@@ -78,7 +78,7 @@ def test_options_reach_the_compiler(call: Call, files: Path, compiler: Compiler)
         "compile", files / "model.onnx", "-o", files / "new.bin", "--target", "own.toml",
         "--calibration", files / "feed.npz", "--calibration-method", "entropy",
         "--read-mode", "1-phase", "--shape", "T=35", "--shape", "a=b=2", "--seed", 7,
-        "--packing", "never", "--correction", "bias+range",
+        "--packing", "never", "--correction", "bias+range", "--state", "s=t",
         "--dump-ir", files / "ir", "--print-ir-after", "tile",
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
@@ -90,6 +90,7 @@ def test_options_reach_the_compiler(call: Call, files: Path, compiler: Compiler)
         "seed": 7,
         "packing": "never",
         "correction": "bias+range",
+        "states": {"s": "t"},
         "dump_ir": files / "ir",
         "print_ir_after": "tile",
     }
