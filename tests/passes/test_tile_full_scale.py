@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -157,6 +157,9 @@ def test_without_vectors_the_largest_clips_least() -> None:
 @dataclass
 class FakeSource:
     """Gives what it is fed as every value."""
+
+    stands_for: Mapping[str, str] = field(default_factory=dict)
+    types: Mapping[str, str] = field(default_factory=dict)
 
     def activations(self, feed: Mapping[str, Array], names: tuple[str, ...]) -> dict[str, Array]:
         return {name: np.asarray(feed["x"]) for name in names}
