@@ -21,6 +21,7 @@ from anacc.program.manifest import Port
 if TYPE_CHECKING:
     import onnx
 
+    from anacc.comparison.compare import Comparison
     from anacc_runtime import ConversionNoise, LoadedProgram
 
 Feed = Mapping[str, npt.ArrayLike | Sequence[npt.NDArray[Any]] | None]
@@ -115,6 +116,29 @@ class Program:
                 raise FeedError(f"input `{name}` is no array") from error
         return values
 
+    def compare(self, model: str | os.PathLike[str] | onnx.ModelProto, feed: Feed) -> Comparison:
+        """Compare every tensor that the chip holds with the model in ONNX Runtime (float32).
+
+        The reference executor runs, twice: a few samples are enough.
+
+        Args:
+            model: what the program was compiled from.
+            feed: an array for each input, as for `run`.
+
+        Returns:
+            For each tensor its signal-to-noise ratio, what is lost in its own layer, and the core,
+            column and share of clipped conversions behind it; see `Comparison`.
+
+        Raises:
+            ModelError: the model cannot be read.
+            FeedError: the feed does not fit.
+            ProgramError: the program cannot run, or does not state which tensors it holds.
+            UsageError: the model lacks a tensor that the program holds.
+        """
+        from anacc.comparison.compare import compare
+
+        return compare(self.image, model, self._values(feed))
+
     def run_steps(
         self, stream: Feed, states: Mapping[str, str], *, executor: Executor = "native"
     ) -> dict[str, npt.NDArray[Any]]:
@@ -187,8 +211,9 @@ def compile(
     read_mode: str | None = None,
     seed: int = 0,
     shapes: Mapping[str, int] | None = None,
-    calibration_method: str = "minmax",
+    calibration_method: str = "mse",
     packing: str = "auto",
+    correction: str = "bias",
     states: Mapping[str, str] | None = None,
     strict: bool = False,
 ) -> Program:
@@ -202,8 +227,12 @@ def compile(
         read_mode: `4-phase` or `1-phase`; None: the target's default, `4-phase` on hermes.
         seed: of the synthetic calibration set; not negative.
         shapes: sizes of symbolic dimensions other than the batch, by name.
-        calibration_method: how a range becomes a scale: `minmax`, `percentile`, `mse`, `entropy`.
+        calibration_method: how a range becomes a scale: `mse`, `minmax`, `percentile`, `entropy`;
+            see `anacc_passes.ranges`.
         packing: whether layers share crossbars: `auto`, `always` or `never`.
+        correction: what the digital units undo of the mean errors of codes and converters on the
+            calibration data: `none`, `bias` or `bias+range`.
+
         strict: refuse a model of which a node runs on the host.
         states: of a streaming model: for inputs that are states the name of the output that feeds
             them.  `calibration` then is streams, as for `Program.run_steps`.
@@ -234,6 +263,7 @@ def compile(
         shapes=shapes,
         calibration_method=calibration_method,
         packing=packing,
+        correction=correction,
         strict=strict,
         states=states,
         warn=messages.append,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from anacc_backends.decisions import conversion_warnings, table_warnings
 from anacc_backends.emit import Origin, emit
 from anacc_passes.advance import Advance
 from anacc_passes.calibrate import Calibrate
+from anacc_passes.converter_noise import converter_noise
 from anacc_passes.equalise import Equalise
 from anacc_passes.fuse import Fuse
 from anacc_passes.infrastructure import IMPORT, Pass, PassTiming, run_pipeline
@@ -41,6 +42,7 @@ from anacc_passes.ranges import LARGEST_CODE, METHODS
 from anacc_passes.route import Route
 from anacc_passes.tabulate import Tabulate
 from anacc_passes.tile import Tile
+from anacc_passes.tiling.correction import METHODS as CORRECTIONS
 
 Feed = Mapping[str, npt.NDArray[Any]]
 
@@ -70,9 +72,12 @@ def pipeline(
     feeds: Sequence[Feed],
     method: str,
     packing: str,
+    correction: str = "bias",
     strict: bool = False,
 ) -> tuple[Pass, ...]:
     """All passes in order."""
+    # What converters will add is part of the error that the method `mse` minimises.
+    noise = partial(converter_noise, target=target, read_mode=read_mode)
     return (
         # Make chains of functions of one element one table each, if the target has tables.
         Tabulate(target, tuple(feeds)),
@@ -81,17 +86,17 @@ def pipeline(
         # Drop what does nothing.  From here on, no op of the graph is superfluous.
         Normalise(),
         # Learn the range of each value from calibration data.
-        Calibrate(tuple(feeds), method),
+        Calibrate(tuple(feeds), method, noise),
         # Bring activations before the data movement that a transposed convolution ends with.
         Advance(target),
         # Gather what one LDPU does into one layer.  From here on, ops are layers.
         Fuse(target),
         # Give each channel that depthwise convolutions read a range of its own.
-        Equalise(tuple(feeds), method),
+        Equalise(tuple(feeds), method, noise),
         # Settle the scale of each value.  From here on, scales are fixed.
         Quantise(),
         # Cut layers into crossbar tiles and streams.  From here on, values are channels.
-        Tile(target, read_mode, feeds[0]),
+        Tile(target, read_mode, tuple(feeds), correction),
         # Give each stream a unit, each tile its place on a crossbar.
         Place(target, packing),
         # Give each transfer its links.
@@ -124,8 +129,9 @@ def compile_image(
     read_mode: str | None = None,
     seed: int = 0,
     shapes: Mapping[str, int] | None = None,
-    calibration_method: str = "minmax",
+    calibration_method: str = "mse",
     packing: str = "auto",
+    correction: str = "bias",
     strict: bool = False,
     states: Mapping[str, str] | None = None,
     dump_ir: Path | None = None,
@@ -146,6 +152,7 @@ def compile_image(
         shapes: sizes of symbolic dimensions, by name.
         calibration_method: see `anacc_passes.ranges`.
         packing: `auto`, `always` or `never`; see `anacc_passes.place`.
+        correction: `none`, `bias` or `bias+range`; see `anacc_passes.tiling.correction`.
         strict: refuse a model of which a node runs on the host.
         states: for inputs that are states the name of the output that feeds them; `calibration`
             then is streams, see `anacc.streaming`, which run step by step in ONNX Runtime.
@@ -163,6 +170,7 @@ def compile_image(
     """
     checked_choice("calibration method", calibration_method, METHODS)
     checked_choice("packing", packing, PACKINGS)
+    checked_choice("correction", correction, CORRECTIONS)
     if print_ir_after is not None:
         checked_choice("pass", print_ir_after, (IMPORT, *(each.name for each in PASSES)))
     seed, sizes = checked_seed(seed), checked_sizes(shapes)
@@ -205,7 +213,7 @@ def compile_image(
             "activation scales come from synthetic random inputs: give real ones with "
             "--calibration, or accuracy will be poor"
         )
-    passes = pipeline(chip, mode, feeds, calibration_method, packing, bool(strict))
+    passes = pipeline(chip, mode, feeds, calibration_method, packing, correction, bool(strict))
     module, timings = run_pipeline(
         module,
         passes,
@@ -226,6 +234,7 @@ def compile_image(
             "calibration_method": calibration_method,
             "calibration": "synthetic" if synthetic else "given",
             "packing": packing,
+            "correction": correction,
             "shapes": sizes,
         },
         provenance=dict(_versions()),

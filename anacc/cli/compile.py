@@ -14,8 +14,9 @@ from anacc.reports.text import plain, table
 from anacc.streaming import parse_states
 
 # Stated again, because to import them would load the compiler whenever the command line starts.
-CALIBRATION_METHODS = ("minmax", "percentile", "mse", "entropy")
+CALIBRATION_METHODS = ("mse", "minmax", "percentile", "entropy")
 PACKINGS = ("auto", "always", "never")
+CORRECTIONS = ("none", "bias", "bias+range")
 
 MAX_DIGITS = 10
 """Of a size; ONNX could state larger ones, but no computer could hold the tensor."""
@@ -38,7 +39,7 @@ MAX_DIGITS = 10
 )
 @click.option(
     "--calibration-method",
-    default="minmax",
+    default="mse",
     show_default=True,
     type=click.Choice(CALIBRATION_METHODS),
     help="How the range of an activation becomes a scale.",
@@ -67,6 +68,13 @@ MAX_DIGITS = 10
     type=click.Choice(PACKINGS),
     help="Whether layers share crossbars.",
 )
+@click.option(
+    "--correction",
+    default="bias",
+    show_default=True,
+    type=click.Choice(CORRECTIONS),
+    help="What digital units undo of the mean errors of codes and converters.",
+)
 @click.option("--strict", is_flag=True, help="Refuse a model of which a node runs on the host.")
 @state_option
 @click.option(
@@ -86,6 +94,7 @@ def compile_command(
     shapes: tuple[str, ...],
     seed: int,
     packing: str,
+    correction: str,
     strict: bool,
     states: tuple[str, ...],
     dump_ir: str | None,
@@ -118,6 +127,7 @@ def compile_command(
             shapes=sizes,
             calibration_method=calibration_method,
             packing=packing,
+            correction=correction,
             strict=strict,
             states=fed_back,
             dump_ir=None if dump_ir is None else Path(dump_ir),

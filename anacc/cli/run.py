@@ -40,6 +40,12 @@ TITLES = {ONNX_RUNTIME: "dB to ONNX Runtime", STORED: "dB to stored"}
     help="Print the signal-to-noise ratio to this model in ONNX Runtime.",
 )
 @click.option(
+    "--layers",
+    is_flag=True,
+    help="With --compare: also for each tensor that the chip holds, and what is lost where; "
+    "with --state, in the last step.",
+)
+@click.option(
     "--seed",
     type=click.IntRange(min=0),
     default=0,
@@ -54,6 +60,7 @@ def run_command(
     inputs: tuple[str, ...],
     output: Path | None,
     compare: Path | None,
+    layers: bool,
     seed: int,
     states: tuple[str, ...],
     executor: Executor,
@@ -65,6 +72,8 @@ def run_command(
     Where the feed file holds reference outputs as `out:NAME`, the signal-to-noise ratio to them is
     printed too.
     """
+    if layers and compare is None:
+        raise UsageError("`--layers` needs a model", "name it with `--compare`")
     fed_back = parse_states(states)
     if output is not None:
         feeds = (Path(text.rpartition("=")[2]) for text in inputs)
@@ -100,10 +109,22 @@ def run_command(
         _row(name, array, _ratios(name, array, wanted, stored.reference))
         for name, array in outputs.items()
     ]
+    found = None
+    if layers and compare is not None and reference is not None:
+        feed = stored.feed
+        if fed_back:
+            # The states of the last step are those that the model itself comes to.
+            *_, (feed, _) = steps(reference.run, feed, loaded.inputs, fed_back)
+        found = loaded.compare(compare, feed)
     if as_json:
-        write_json({"schema": 1, "executor": executor, "outputs": rows})
-    else:
-        click.echo(_text(rows), nl=False)
+        data = {"schema": 1, "executor": executor, "outputs": rows}
+        write_json(data if found is None else {**data, "layers": found.data()})
+        return
+    click.echo(_text(rows), nl=False)
+    if found is not None:
+        from anacc.cli.layers import layer_table
+
+        click.echo("\n" + layer_table(found), nl=False)
 
 
 def _stored(inputs: tuple[str, ...]) -> Stored | None:

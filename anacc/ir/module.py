@@ -150,6 +150,30 @@ class Op:
 
 
 @dataclass(frozen=True)
+class Held:
+    """An ONNX tensor that the chip holds (chip level).
+
+    Attributes:
+        tensor: its ONNX name.
+        shape: its shape; -1 stands for the batch.
+        batch_axis: position of the batch in the shape, or None.
+        permutation: of the other axes, in the order in which tokens hold the elements.
+        parts: for each format that exists (`i8`, `f16`), the channels whose tokens, side by side,
+            make the tokens.
+        scale: real value of one unit of an element.
+        factors: what the elements of a token are multiplied by, one for each; (): by 1.
+    """
+
+    tensor: str
+    shape: tuple[int, ...]
+    batch_axis: int | None
+    permutation: tuple[int, ...]
+    parts: Mapping[str, tuple[str, ...]]
+    scale: float
+    factors: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
 class Module:
     """A network at one level.
 
@@ -163,6 +187,7 @@ class Module:
         constants: arrays by name (`@...`), by reference: never copied by a pass that keeps them.
         ops: in an order in which definitions come before uses.
         source: what host segments and calibration need of the ONNX model; not part of the text.
+        held: the ONNX tensors that channels hold, in order of the ops; not part of the text either.
     """
 
     level: Level
@@ -174,6 +199,7 @@ class Module:
     constants: Mapping[str, npt.NDArray[Any]]
     ops: tuple[Op, ...]
     source: Any = None
+    held: tuple[Held, ...] = ()
 
     def type_of(self, name: str) -> Type:
         """The type of a value or constant.
@@ -212,7 +238,7 @@ class Module:
 
 
 def equal(left: Module, right: Module) -> bool:
-    """Whether two modules are the same IR: all fields but `source`, constants by content."""
+    """Whether two modules are the same IR: all fields that the text has, constants by content."""
     same_constants = left.constants.keys() == right.constants.keys() and all(
         left.constants[name].dtype == right.constants[name].dtype
         and left.constants[name].shape == right.constants[name].shape

@@ -24,7 +24,7 @@ class Image:
         segments: serialised ONNX models for the host.
         mapping: the mapper's decisions with their bounds, host reasons and warnings (JSON data).
         origin: for each stream and weight block, the ONNX nodes and the region of the weight
-            that it came from (JSON data).
+            that it came from; the ONNX tensors that channels hold (JSON data).
     """
 
     manifest: Manifest

@@ -51,7 +51,7 @@ LAYERS_NAMED = 5
 
 
 def conversion_warnings(module: Module) -> list[str]:
-    """A warning if converters lose much of some layers on the calibration data."""
+    """A warning if the converted products of some layers are poor on the calibration data."""
     worst: dict[str, float] = {}
     for op in module.ops:
         if op.kind == "tile" and "snr" in op.attributes:
@@ -64,8 +64,9 @@ def conversion_warnings(module: Module) -> list[str]:
     if len(poor) > LAYERS_NAMED:
         named += f" and {len(poor) - LAYERS_NAMED} more"
     return [
-        "converters lose much on the calibration data in these layers (signal-to-noise ratio): "
-        f"{named}; other `adc.full_scale_cells` in a target file may help"
+        "codes and converters lose much on the calibration data in these layers (signal-to-noise "
+        f"ratio): {named}; `anacc run --compare MODEL --layers` shows what it comes to, and other "
+        "`adc.full_scale_cells` in a target file may help"
     ]
 
 
@@ -85,7 +86,8 @@ def table_warnings(module: Module) -> list[str]:
 
 
 def origin(module: Module) -> dict[str, Any]:
-    """For each stream and weight block, where it came from."""
+    """For each stream and weight block, where it came from; for each ONNX tensor, where it is."""
+    numbers = {name: number for number, name in enumerate(module.values)}
     return {
         "streams": [list(op.origins) for op in module.ops],
         "weights": [
@@ -97,6 +99,20 @@ def origin(module: Module) -> dict[str, Any]:
             }
             for op in module.ops
             if op.kind == "tile"
+        ],
+        "tensors": [
+            {
+                "tensor": held.tensor,
+                "shape": [module.batch if size == -1 else size for size in held.shape],
+                "batch_axis": held.batch_axis,
+                "permutation": list(held.permutation),
+                "channels": {
+                    form: [numbers[part] for part in parts] for form, parts in held.parts.items()
+                },
+                "scale": held.scale,
+                "factors": list(held.factors),
+            }
+            for held in module.held
         ],
     }
 

@@ -21,7 +21,11 @@ from anacc_passes.ranges import LARGEST_CODE, METHODS, Magnitudes
 from anacc_passes.reach import reach
 
 Feed = Mapping[str, npt.NDArray[Any]]
+Noise = Callable[[Module], Mapping[str, float]]
+"""The variance of the error that each value of a module gets behind its rounding, in squares of its
+code's unit; `anacc_passes.converter_noise`."""
 
+GOLDEN = (math.sqrt(5) - 1) / 2
 AT_ONCE = 64  # most samples of a feed that ONNX Runtime sees at once,
 MEMORY = 2**29  # and bytes that all their values together should stay below
 
@@ -36,27 +40,75 @@ def _bytes_per_sample(module: Module) -> int:
     )
 
 
-def slices(module: Module, feed: Feed, most: int = AT_ONCE) -> Iterable[Feed]:
-    """The feed, in pieces of at most `most` samples that fit the memory, where the model's batch is
-    symbolic."""
-    axes = {
-        name[1:]: value.type.batch_axis
-        for name, value in module.values.items()
-        if name in module.inputs and isinstance(value.type, TensorType)
-    }
-    batched = [name for name in feed if axes.get(name) is not None]
-    if module.batch is not None or not batched:
+def slices(module: Module, feed: Feed) -> Iterable[Feed]:
+    """The feed, in pieces of at most `AT_ONCE` samples that fit the memory, where the model's batch
+    is symbolic."""
+    size = _batch_size(module, feed)
+    if size is None:
         yield feed
         return
-    size = feed[batched[0]].shape[axes[batched[0]] or 0]
-    at_once = max(1, min(most, MEMORY // max(1, _bytes_per_sample(module))))
+    at_once = _fitting(module, AT_ONCE)
     for start in range(0, size, at_once):
-        yield {
-            name: np.take(array, range(start, min(start + at_once, size)), axis=axes[name] or 0)
-            if name in batched
-            else array
-            for name, array in feed.items()
-        }
+        yield _taken(module, feed, range(start, min(start + at_once, size)))
+
+
+def some_samples(module: Module, feeds: Sequence[Feed], most: int) -> Iterable[Feed]:
+    """At most `most` samples that fit the memory, from all over the feeds: parts of feeds where the
+    model's batch is symbolic, else whole ones.  At least one, where there is one."""
+    sizes = [_batch_size(module, feed) for feed in feeds]
+    ends = np.cumsum([1 if size is None else size for size in sizes])
+    total = int(ends[-1]) if len(ends) else 0
+    chosen = spread(total, _fitting(module, most))
+    for feed, size, end in zip(feeds, sizes, ends.tolist(), strict=True):
+        first = end - (1 if size is None else size)
+        inside = [number - first for number in chosen.tolist() if first <= number < end]
+        if inside:
+            yield feed if size is None else _taken(module, feed, inside)
+
+
+def spread(total: int, most: int) -> npt.NDArray[np.int64]:
+    """At most `most` of the numbers 0 to total - 1, in ascending order.
+
+    One of each of `most` equal parts, at a place that the golden ratio moves about: equal steps
+    would see but a few columns of an image, or the same phase of every period.
+    """
+    if total <= most:
+        return np.arange(total)
+    part = np.arange(most)
+    return np.asarray((part + part * GOLDEN % 1.0) * (total / most), np.int64)
+
+
+def _fitting(module: Module, most: int) -> int:
+    """How many samples, at most `most` and at least one, fit the memory together."""
+    return max(1, min(most, MEMORY // max(1, _bytes_per_sample(module))))
+
+
+def _batch_axes(module: Module, feed: Feed) -> dict[str, int]:
+    """The batch axis of each array of a feed that has one."""
+    kinds = {name: module.values[f"%{name}"].type for name in feed if f"%{name}" in module.inputs}
+    return {
+        name: kind.batch_axis
+        for name, kind in kinds.items()
+        if isinstance(kind, TensorType) and kind.batch_axis is not None
+    }
+
+
+def _batch_size(module: Module, feed: Feed) -> int | None:
+    """How many samples a feed holds where the model's batch is symbolic; else None."""
+    axes = _batch_axes(module, feed)
+    if module.batch is not None or not axes:
+        return None
+    name, axis = next(iter(axes.items()))
+    return int(feed[name].shape[axis])
+
+
+def _taken(module: Module, feed: Feed, samples: Sequence[int]) -> Feed:
+    """Some samples of a feed."""
+    axes = _batch_axes(module, feed)
+    return {
+        name: np.take(array, samples, axis=axes[name]) if name in axes else array
+        for name, array in feed.items()
+    }
 
 
 def _binary32(scale: float) -> float:
@@ -77,10 +129,12 @@ class Calibrate:
     Attributes:
         feeds: calibration data; read once, or twice for a method that needs a histogram.
         method: a key of `anacc_passes.ranges.METHODS`.
+        noise: the error behind the rounding, which `mse` counts; None: there is none.
     """
 
     feeds: Sequence[Feed]
     method: str = "minmax"
+    noise: Noise | None = None
     name = "calibrate"
 
     def __call__(self, module: Module) -> Module:
@@ -100,7 +154,8 @@ class Calibrate:
             and value.type.dtype == "float32"
             and value.type.shape is not None
         ]
-        seen = {name: Magnitudes() for name in names}
+        noise = self.noise(module) if self.noise is not None else {}
+        seen = {name: Magnitudes(noise=noise.get(name, 0.0)) for name in names}
         self._visit(module, seen, Magnitudes.widen)
         if seen and not any(magnitudes.elements for magnitudes in seen.values()):
             raise CompileError("the calibration data has no samples", "give at least one")

@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from anacc.ir import Level, Module, Op
-from anacc_passes.calibrate import Feed, scale_of, slices
+from anacc_passes.calibrate import Feed, Noise, scale_of, slices
 from anacc_passes.ranges import METHODS, Magnitudes
 from anacc_passes.rewrite import rebuild
 
@@ -98,10 +98,12 @@ class Equalise:
     Attributes:
         feeds: calibration data.
         method: a key of `anacc_passes.ranges.METHODS`, for the scale of what was equalised.
+        noise: as for `anacc_passes.calibrate.Calibrate`.
     """
 
     feeds: Sequence[Feed]
     method: str = "minmax"
+    noise: Noise | None = None
     name = "equalise"
 
     def __call__(self, module: Module) -> Module:
@@ -138,7 +140,8 @@ class Equalise:
         """The scales of the equalised values; the largest magnitude, and so minmax, stays."""
         if self.method == "minmax":
             return {}
-        seen = {name: Magnitudes() for name in factors}
+        noise = self.noise(module) if self.noise is not None else {}
+        seen = {name: Magnitudes(noise=noise.get(name, 0.0)) for name in factors}
         for visit in (Magnitudes.widen, Magnitudes.count):
 
             def look(

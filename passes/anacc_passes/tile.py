@@ -7,21 +7,22 @@ cut is told in `anacc_passes.tiling`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from anacc.ir import Level, Module
 from anacc.ir.cells import CELLS
 from anacc.targets import Target
-from anacc_passes.calibrate import slices
 from anacc_passes.formats import MOVES, POINTWISE, demands
 from anacc_passes.tiling.border import describe, enter, leave, lower_host
 from anacc_passes.tiling.builder import Builder
 from anacc_passes.tiling.crossbar import lower_crossbar
-from anacc_passes.tiling.full_scale import SAMPLES, Feed, Samples
+from anacc_passes.tiling.held import held_tensors
 from anacc_passes.tiling.movement import lower_move
 from anacc_passes.tiling.pointwise import lower_pointwise
 from anacc_passes.tiling.pooling import lower_pool
 from anacc_passes.tiling.recurrent import lower_recurrent
+from anacc_passes.tiling.samples import Feed, Samples
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,14 @@ class Tile:
     Attributes:
         target: sizes of crossbars and GDPUs, converters.
         read_mode: `4-phase` or `1-phase`.
-        feed: calibration data, on which converter settings are chosen and judged.
+        feeds: calibration data, on which ranges of columns and converters are chosen and judged.
+        correction: see `anacc_passes.tiling.correction`.
     """
 
     target: Target
     read_mode: str
-    feed: Feed | None = None
+    feeds: Sequence[Feed] = ()
+    correction: str = "none"
     name = "tile"
 
     def __call__(self, module: Module) -> Module:
@@ -45,12 +48,8 @@ class Tile:
         Raises:
             CompileError: if a layer needs a unit that the target does not have.
         """
-        samples = None
-        # Calibration data without samples has no slice; it was refused where a scale needs one.
-        part = None if self.feed is None else next(iter(slices(module, self.feed, SAMPLES)), None)
-        if part is not None:
-            samples = Samples.of(module, part)
-        builder = Builder(module, self.target, self.read_mode, samples)
+        samples = Samples.of(module, self.feeds) if self.feeds else None
+        builder = Builder(module, self.target, self.read_mode, samples, self.correction)
         demanded = _chip_demands(module)
         whole = _host_demands(module)
         for value in module.inputs:
@@ -76,6 +75,7 @@ class Tile:
             values=builder.values,
             constants=builder.constants,
             ops=tuple(builder.ops),
+            held=held_tensors(builder),
         )
         return lowered
 

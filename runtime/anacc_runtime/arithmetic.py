@@ -105,6 +105,19 @@ def convert(
     return difference.astype(np.int16)
 
 
+def mvm_levels(x: Int8Array, codes: Int8Array, adc: Adc) -> npt.NDArray[np.float64]:
+    """How far the conversions of an mvm go: arguments as `mvm`, (..., columns) binary64.
+
+    The larger of a column's two counts, before they are clamped, over the converter's maximum:
+    above 1, `convert` clips.
+    """
+    wide = codes.astype(np.int16)
+    s_d, s_m = crossbar_sums(x, np.maximum(wide, 0), np.maximum(-wide, 0))
+    charges = (np.abs(s_d),) if adc.phases == 1 else ((s_m + s_d) >> 1, (s_m - s_d) >> 1)
+    counts = [round_half_up(charge, adc.multiplier, adc.shift) for charge in charges]
+    return np.asarray(np.maximum.reduce(counts) / adc.maximum, np.float64)
+
+
 def mvm(x: Int8Array, codes: Int8Array, adc: Adc, noise: Draw | None = None) -> Int16Array:
     """Counts of a crossbar with quiet devices: (..., rows) int8 and (rows, columns) int8 to
     (..., columns).

@@ -13,6 +13,7 @@ from anacc.program.model import Access, Const, Slice, Table
 from anacc_runtime import arithmetic
 from anacc_runtime.crossbar import Crossbar, Region
 from anacc_runtime.noise import Int32Array, RunNoise, charge_deviation, conversion_noise
+from anacc_runtime.observer import Observer
 from anacc_runtime.plan import Affine, Plan, Step
 from anacc_runtime.registers import DTYPE, Array, Nest, Registers, window
 
@@ -52,6 +53,7 @@ class Work:
         threads: how many threads may work on it.
         first_sample: index in the whole batch of the first sample of this part.
         noise: of the conversions of this run, or None.
+        observer: is shown the conversions, or None.
     """
 
     image: Image
@@ -61,6 +63,7 @@ class Work:
     threads: int
     first_sample: int = 0
     noise: RunNoise | None = None
+    observer: Observer | None = None
 
 
 class Interpreter:
@@ -142,7 +145,11 @@ class Interpreter:
                 region = Region(row, column, src.length, dst.length)
                 codes = self.crossbar.codes(self.image, region)
                 noise = self._noise(step, adc, dst.length, nest)
-                return arithmetic.mvm(read(src, nest), codes, self.image.code.adcs[adc], noise)
+                x, settings = read(src, nest), self.image.code.adcs[adc]
+                if self.work.observer is not None:
+                    levels = arithmetic.mvm_levels(x, codes, settings)
+                    self.work.observer.conversions(self.number, levels)
+                return arithmetic.mvm(x, codes, settings, noise)
             case "scale", (_, Slice() as src, Const() as factor):
                 return arithmetic.scale(read(src, nest), constant(const16, factor, nest))
             case "affine", (_, Slice() as src, Const() as factor, Const() as offset):

@@ -21,6 +21,7 @@ from anacc_runtime.interpreter import Channels, Interpreter, Work
 from anacc_runtime.memory import check_sample
 from anacc_runtime.network import Component, Network, Phase, network
 from anacc_runtime.noise import ConversionNoise, RunNoise, run_noise
+from anacc_runtime.observer import Observer
 from anacc_runtime.plan import Plan, plan
 from anacc_runtime.registers import Array
 
@@ -34,14 +35,18 @@ class Executor:
         image: a program that the loader has checked.
         memory: bytes that bound the part of a batch that is in work at a time.  The results do
             not depend on it.
+        observer: is shown the tokens of some channels and all conversions; None: nobody looks.
 
     Raises:
         ProgramError: the streams have no order in which they can run, or one sample needs more
             memory than `anacc_runtime.memory.MAX_SAMPLE_BYTES`.
     """
 
-    def __init__(self, image: Image, memory: int = MEMORY) -> None:
+    def __init__(
+        self, image: Image, memory: int = MEMORY, observer: Observer | None = None
+    ) -> None:
         self.image = image
+        self.observer = observer
         self.network: Network = network(image)
         # Samples that run at once in each phase of the chip.
         self.samples = [
@@ -116,9 +121,10 @@ class Executor:
             count = samples.stop - samples.start
             counts = self.network.token_counts
             first = start if noise is None else noise.first_sample + start
-            work = Work(self.image, counts, part, count, threads, first, noise)
+            work = Work(self.image, counts, part, count, threads, first, noise, self.observer)
             for position, component in enumerate(phase.components):
                 self._run_component(component, work)
+                self._show(component, part, start)
                 for channel in [*part.tokens]:
                     last = phase.last_reader.get(channel, -1)
                     if last <= position and channel not in phase.leaving:
@@ -127,6 +133,15 @@ class Executor:
                 parts.append(part.tokens[channel])
         for channel, parts in leaving.items():
             channels.put(channel, parts[0] if len(parts) == 1 else np.concatenate(parts))
+
+    def _show(self, component: Component, channels: Channels, first_sample: int) -> None:
+        """Show the observer what a component has sent."""
+        if self.observer is None:
+            return
+        for channel in sorted({c for s in component.streams for c in self.network.ends[s][1]}):
+            if channel in self.observer.channels:
+                shown = self.observer.tokens(channel, first_sample, channels.tokens[channel])
+                channels.tokens[channel] = shown
 
     def _run_component(self, component: Component, work: Work) -> None:
         """Run streams in turns: each as long as it finds its tokens.
@@ -170,6 +185,8 @@ class Executor:
             entry = manifest.borders[border]
             channel = code.channels[entry.channel]
             tokens = borders.encode(tensor, entry, channel, batch)
+            if self.observer is not None and entry.channel in self.observer.channels:
+                tokens = self.observer.tokens(entry.channel, 0, tokens)
             channels.tokens[entry.channel] = tokens
 
         def receive(border: int) -> Array:

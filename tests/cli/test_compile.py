@@ -14,11 +14,12 @@ import onnx
 import pytest
 
 import anacc
-from anacc.cli.compile import CALIBRATION_METHODS, PACKINGS
+from anacc.cli.compile import CALIBRATION_METHODS, CORRECTIONS, PACKINGS
 from anacc.errors import AnaccError, CompileError, FeedError, TargetError, UsageError
 from anacc.targets import load_target
 from anacc_passes import place
 from anacc_passes.ranges import METHODS
+from anacc_passes.tiling import correction
 from tests.cli import sample
 from tests.cli.conftest import Call
 
@@ -77,8 +78,8 @@ def test_options_reach_the_compiler(call: Call, files: Path, compiler: Compiler)
         "compile", files / "model.onnx", "-o", files / "new.bin", "--target", "own.toml",
         "--calibration", files / "feed.npz", "--calibration-method", "entropy",
         "--read-mode", "1-phase", "--shape", "T=35", "--shape", "a=b=2", "--seed", 7,
-        "--packing", "never", "--strict", "--dump-ir", files / "ir", "--print-ir-after", "tile",
-        "--state", "s=t",
+        "--packing", "never", "--correction", "bias+range", "--strict", "--state", "s=t",
+        "--dump-ir", files / "ir", "--print-ir-after", "tile",
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
     assert compiler.options == {
@@ -88,6 +89,7 @@ def test_options_reach_the_compiler(call: Call, files: Path, compiler: Compiler)
         "shapes": {"T": 35, "a=b": 2},
         "seed": 7,
         "packing": "never",
+        "correction": "bias+range",
         "strict": True,
         "states": {"s": "t"},
         "dump_ir": files / "ir",
@@ -186,6 +188,7 @@ WRONG: dict[str, tuple[dict[str, Any], type[AnaccError], str]] = {
     "method": ({"calibration_method": "guess"}, UsageError, "guess"),
     "no method": ({"calibration_method": None}, UsageError, "None"),
     "packing": ({"packing": "loose"}, UsageError, "loose"),
+    "correction": ({"correction": "wild"}, UsageError, "wild"),
     "list of packings": ({"packing": ["auto"]}, UsageError, "auto"),
     "shapes": ({"shapes": 3}, UsageError, "`shapes`"),
     "size": ({"shapes": {"N": "2"}}, UsageError, "`shapes`.*`N`"),
@@ -235,6 +238,7 @@ def test_a_target_of_other_codes_is_refused(files: Path) -> None:
 def test_the_choices_of_the_command_line_are_those_of_the_compiler() -> None:
     assert CALIBRATION_METHODS == tuple(METHODS)
     assert PACKINGS == place.PACKINGS
+    assert CORRECTIONS == correction.METHODS
 
 
 def test_python_warns(files: Path, compiler: Compiler) -> None:
@@ -260,6 +264,21 @@ def test_a_model_from_file_to_outputs(call: Call, files: Path) -> None:
     (row,) = json.loads(run.stdout)["outputs"]
     assert row["snr_db_onnxruntime"] > 25
     assert row["snr_db_onnxruntime"] == pytest.approx(row["snr_db_stored"], abs=0.01)
+
+
+def test_the_layers_of_a_program_are_compared(call: Call, files: Path) -> None:
+    program, feed, model = files / "new.bin", files / "feed.npz", files / "model.onnx"
+    call("compile", model, "-o", program, "--calibration", feed)
+    compared = ("run", program, "--input", feed, "--compare", model, "--layers")
+    shown = call(*compared)
+    assert shown.exit_code == 0, shown.stderr
+    assert "dB alone" in shown.stdout and "no layer falls below 20 dB" in shown.stdout
+    data = json.loads(call(*compared, "--json").stdout)["layers"]
+    assert [entry["tensor"] for entry in data["tensors"]] == ["x", "y"]
+    assert data["tensors"][1]["core"].startswith("core 0.")
+    assert data["culprit"] is None and data["sentence"] in shown.stdout
+    alone = call("run", program, "--input", feed, "--layers")
+    assert alone.exit_code == 2 and "`--layers` needs a model" in alone.stderr
 
 
 def test_without_calibration_there_is_a_warning(call: Call, files: Path) -> None:

@@ -200,3 +200,33 @@ class KnowsTensors:
 
     def activations(self, feed: Mapping[str, Array], names: tuple[str, ...]) -> dict[str, Array]:
         return {"%x": feed["x"], "%y": np.tanh(feed["x"])}
+
+
+def relu_like(shares: float, seed: int) -> Array:
+    """Activations of which a share is zero, and a few are large."""
+    rng = np.random.default_rng(seed)
+    x = np.abs(rng.standard_normal((500, 4))) * (rng.uniform(size=(500, 4)) > shares)
+    x[:3] *= 3
+    return x
+
+
+@pytest.mark.parametrize("zeros", [0.0, 0.6])
+def test_percentile_is_that_of_onnxruntime(zeros: float) -> None:
+    from onnxruntime.quantization.calibrate import HistogramCollector
+
+    x = relu_like(zeros, 1).astype(np.float32)
+    collector = HistogramCollector("percentile", True, BINS, 128, 99.99, "same")
+    collector.collect({"x": [x]})
+    theirs = collector.compute_collection_result()["x"][1]
+    # Histograms over [-max, max] and over [0, max]: two of their bins apart at most.
+    ours = 127 * scales("percentile", x)[0]
+    assert ours == pytest.approx(float(theirs), abs=2 * 2 * float(x.max()) / BINS)
+
+
+@pytest.mark.parametrize("zeros", [0.0, 0.6])
+def test_entropy_keeps_what_is_not_an_outlier(zeros: float) -> None:
+    """However many zeros a relu leaves: code 0 holds them in any range."""
+    x = relu_like(zeros, 2)
+    share = 127 * scales("entropy", x)[0] / x.max()
+    bulk = np.quantile(x[x > 0], 0.98) / x.max()
+    assert share > bulk

@@ -14,8 +14,8 @@ from anacc.ir import Channel, Module, Op, Value
 from anacc.ir.module import AttributeValue
 from anacc.targets import Target
 from anacc_passes.formats import nonnegative
-from anacc_passes.tiling.full_scale import Samples
 from anacc_passes.tiling.layout import Layout, Nest, layouts
+from anacc_passes.tiling.samples import Samples
 from anacc_passes.tiling.views import chains
 
 
@@ -48,7 +48,9 @@ class Builder:
         module: the layer-level module that is lowered.
         target: the chip.
         read_mode: `4-phase` or `1-phase`.
-        samples: codes on calibration data; None if nothing depends on them.
+        samples: of calibration data; None if nothing depends on them.
+        correction: what the LDPU undoes of the errors of codes and converters, one of
+            `anacc_passes.tiling.correction.METHODS`.
         tokens: what layer values have become.
         tensors: channels of whole host tensors, by layer value.
     """
@@ -57,6 +59,7 @@ class Builder:
     target: Target
     read_mode: str
     samples: Samples | None = None
+    correction: str = "none"
     ops: list[Op] = field(default_factory=list)
     values: dict[str, Value] = field(default_factory=dict)
     constants: dict[str, npt.NDArray[Any]] = field(default_factory=dict)

@@ -19,10 +19,10 @@ import numpy as np
 from anacc.errors import IrError
 from anacc.ir import Op
 from anacc_passes.tiling.builder import Builder, Tokens, balanced, bounds
-from anacc_passes.tiling.full_scale import Codes, chosen_rows, windows
 from anacc_passes.tiling.layout import Layout, Nest, is_convolution, natural
 from anacc_passes.tiling.matrix import Columns, FloatArray, Inputs, column_of_tiles
 from anacc_passes.tiling.movement import relayout
+from anacc_passes.tiling.samples import Vectors, chosen_rows, windows
 
 _CODES = frozenset({"i8"})
 
@@ -226,7 +226,7 @@ def lower_crossbar(builder: Builder, op: Op, forms: frozenset[str]) -> Tokens:
     limit_columns = builder.target.crossbar.columns.value
     matrix = blocks(weight, group, limit_rows, limit_columns)
     tiles: list[tuple[tuple[int, int], tuple[str, ...]]]
-    vectors: Codes | None = None
+    vectors: Vectors | None = None
     if is_convolution(module, op) and not (_is_pointwise(op, kernel) and group == 1):
         cuts = [
             (first + block.rows[0], last + block.rows[0])
@@ -240,8 +240,8 @@ def lower_crossbar(builder: Builder, op: Op, forms: frozenset[str]) -> Tokens:
         )
         builder.gather(stores, load, channels, size, op.origins, lead=lead, step=step)
         if builder.samples:
-            codes = builder.samples.tokens(op.operands[0], source.layout, source.scale, factors)
-            vectors = windows(codes, [nest for _, nest in stores], load, size)
+            tokens = builder.samples.tokens(op.operands[0], source.layout, source.scale, factors)
+            vectors = windows(tokens, [nest for _, nest in stores], load, size)
         tiles = [(cut, (channel,)) for cut, channel in zip(cuts, channels, strict=True)]
     else:
         if not is_convolution(module, op):

@@ -1,47 +1,57 @@
-"""Which full scale the converters of a tile take, where the target offers several.
+"""Which full scale the converters of a tile take, and which range its columns.
 
-A small full scale resolves small sums and clips large ones.  The tile's matrix is applied to codes
-that calibration data produce, and the full scale with the least squared error wins; without such
-codes the largest one, which clips least.  The arithmetic is that of docs/numerics.md.
+A small full scale resolves small sums and clips large ones; a target may offer several.  A column
+whose sums still clip may use a part of the conductance range: its sums shrink, and its weights are
+rounded more coarsely.  Where sums are so small that converters hardly resolve them, a column's
+largest weights may saturate: its sums grow.  Both are chosen on vectors of calibration data, so
+that what the tile gives, converted, is nearest to the product of the real inputs and weights:
+rounding and clipping of inputs, weights and converters all count.
+Without such vectors the largest full scale, which clips least, and the whole range serve.  The
+arithmetic is that of docs/numerics.md.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from anacc.ir import Module
-from anacc.ir.cells import CELLS
 from anacc.targets import Target
 from anacc.targets.adc import AdcSettings
 from anacc_passes.ranges import LARGEST_CODE
-from anacc_passes.tiling.layout import Layout, Nest
+from anacc_passes.tiling.samples import Vectors
 
-Feed = Mapping[str, npt.NDArray[Any]]
-Codes = npt.NDArray[np.int8]
-FloatArray = npt.NDArray[Any]
+Array = npt.NDArray[Any]
+Coded = tuple[npt.NDArray[np.int8], npt.NDArray[np.float64]]
+Coding = Callable[[float], Coded]
+"""Weight codes, shape (rows, columns), and what one code of each column is worth, shape (columns,),
+where the largest weight of each column takes a given share of the conductance range: with less than
+1 the column uses a part of the range, with more than 1 its largest weights saturate."""
 
 BEST = 100.0  # dB
-SAMPLES = 8  # samples of a feed that are looked at
-VECTORS = 512  # input vectors of a tile that are looked at
+EXACT = 2**24  # integers up to it are binary32 numbers
+STEPS = 8  # shares of the range that are tried on either side, each 2^(1/2) of the one before
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The converter settings of a tile, and how well they serve.
+    """The converter settings of a tile and the codes of its weights, and how well they serve.
 
     Attributes:
         adc: the settings.
-        snr: signal-to-noise ratio of the converted sums in dB, at most `BEST`; None if there are no
-            codes to measure it on.
+        codes: shape (rows, columns).
+        scale: real value of one code of each column, shape (columns,).
+        snr: signal-to-noise ratio of the converted product in dB, at most `BEST`; None if there are
+            no vectors to measure it on.
     """
 
     adc: AdcSettings
+    codes: npt.NDArray[np.int8]
+    scale: npt.NDArray[np.float64]
     snr: float | None
 
 
@@ -49,128 +59,132 @@ def choose(
     target: Target,
     read_mode: str,
     nonnegative: bool,
-    codes: npt.NDArray[np.int8],
-    vectors: Codes | None,
+    weight: Array,
+    coding: Coding,
+    worth: Array,
+    vectors: Vectors | None,
 ) -> Choice:
-    """The converter settings of a tile.
+    """Converter settings and weight codes of a tile.
 
     Args:
         target: the chip, which offers the full scales.
         read_mode: `4-phase` or `1-phase`.
         nonnegative: no input code can be negative.
-        codes: weights of the tile, shape (rows, columns).
-        vectors: input codes, shape (n, rows), or None.
+        weight: real weights, shape (rows, columns).
+        coding: the weights as codes.
+        worth: how much an error of each column counts, shape (columns,): what the column is
+            multiplied by behind the product.
+        vectors: inputs in units of their code, shape (n, rows), or None.
     """
     offered = sorted(target.adc.full_scale_cells.value, reverse=True)
     settings = [target.adc_settings(read_mode, cells, nonnegative) for cells in offered]
-    if vectors is None:
-        return Choice(settings[0], None)
-    # Sums of codes are far below 2**53, so that binary64 holds them exactly.
-    x, g = vectors.astype(np.float64), codes.astype(np.float64)
-    signed = (x @ g).astype(np.int64)
-    magnitude = (np.abs(x) @ np.abs(g)).astype(np.int64)
-    errors = [float(np.sum((_read(each, signed, magnitude) - signed) ** 2)) for each in settings]
-    least, signal = min(errors), float(np.sum(signed.astype(np.float64) ** 2))
-    snr = 10.0 * math.log10(signal / least) if least > 0 and signal > 0 else BEST
-    return Choice(settings[errors.index(least)], min(snr, BEST))
-
-
-def _read(
-    adc: AdcSettings, signed: npt.NDArray[np.int64], magnitude: npt.NDArray[np.int64]
-) -> npt.NDArray[np.float64]:
-    """The sums that converters report, in units of the charge."""
-    if adc.phases == 4:
-        counts = _count(adc, (magnitude + signed) // 2) - _count(adc, (magnitude - signed) // 2)
-    else:
-        counts = np.sign(signed) * _count(adc, np.abs(signed))
-    return np.asarray(counts * (2.0**adc.b / adc.a), np.float64)
-
-
-def _count(adc: AdcSettings, charge: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    rounded = (charge * adc.a + (1 << (adc.b - 1))) >> adc.b
-    return np.asarray(np.minimum(rounded, adc.c_max), np.int64)
+    if vectors is None or not vectors.size:
+        return Choice(settings[0], *coding(1.0), None)
+    drive = _Drive.of(vectors, weight)
+    found = [_fit(drive, adc, coding) for adc in settings]
+    square = np.square(worth.astype(np.float64))
+    errors = [float(square @ error) for _, error in found]
+    signal = float(square @ np.square(drive.product).sum(axis=0))
+    least = errors.index(min(errors))
+    (codes, scale), _ = found[least]
+    return Choice(settings[least], codes, scale, _decibels(signal, errors[least]))
 
 
 @dataclass(frozen=True)
-class Samples:
-    """Codes of layer values on a few calibration samples.
+class _Drive:
+    """What drives a tile, and what it should give.
 
     Attributes:
-        module: layer level.
-        values: what its crossbars take, by name, as ONNX Runtime computed it.
+        codes: of the inputs, shape (n, rows), integers in a type that also holds their sums.
+        product: of the real inputs (in units of their code) and weights, shape (n, columns).
     """
 
-    module: Module
-    values: Feed
+    codes: Array
+    product: npt.NDArray[np.float64]
 
     @classmethod
-    def of(cls, module: Module, feed: Feed) -> Samples:
-        """Run the source model of a layer module on calibration data."""
-        taken = [op.operands[0] for op in module.ops if op.kind in ("crossbar", *CELLS)]
-        # What a recurrent layer gives is also what it sends back to itself.
-        taken += [op.results[0] for op in module.ops if op.kind in CELLS and op.results[0]]
-        names = tuple(dict.fromkeys(taken))
-        return cls(module, module.source.activations(feed, names))
-
-    def tokens(
-        self, value: str, layout: Layout, scale: float, factors: FloatArray | None = None
-    ) -> Codes:
-        """Codes of a value, shape (samples, tokens, token size).
-
-        Args:
-            value: its name.
-            layout: the order of its elements.
-            scale: real value of one code.
-            factors: what the elements of a token are divided by before, shape (token size,).
-        """
-        array = self.values[value]
-        axis = self.module.tensor(value).batch_axis
-        array = array[np.newaxis] if axis is None else np.moveaxis(array, axis, 0)
-        array = array[:SAMPLES].reshape(-1, *layout.dims)
-        moved = array.transpose(0, *(axis + 1 for axis in layout.permutation))
-        shape = (len(moved), layout.tokens, layout.token_size)
-        if factors is not None:
-            moved = moved / factors
-        return np.asarray(
-            np.clip(np.rint(moved / scale), -LARGEST_CODE, LARGEST_CODE), np.int8
-        ).reshape(shape)
-
-    def vectors(
-        self, value: str, layout: Layout, scale: float, factors: FloatArray | None = None
-    ) -> Codes:
-        """Some tokens of a value, shape (n, token size), n at most about `VECTORS`."""
-        codes = self.tokens(value, layout, scale, factors).reshape(-1, layout.token_size)
-        return codes[:: max(1, len(codes) // VECTORS)]
+    def of(cls, vectors: Vectors, weight: Array) -> _Drive:
+        product = vectors.astype(np.float64) @ weight.astype(np.float64)
+        return cls(input_codes(vectors), product)
 
 
-def chosen_rows(vectors: Codes | None, rows: tuple[int, int]) -> Codes | None:
-    """What drives the rows (first, last + 1) of a matrix."""
-    return None if vectors is None else vectors[:, rows[0] : rows[1]]
+def input_codes(vectors: Vectors) -> Array:
+    """Codes of inputs, (n, rows), in the smallest type that also holds their sums exactly."""
+    codes = np.clip(np.rint(vectors), -LARGEST_CODE, LARGEST_CODE)
+    exact = vectors.shape[1] * LARGEST_CODE**2 < EXACT
+    return np.asarray(codes, np.float32 if exact else np.float64)
 
 
-def addresses(nest: Nest) -> npt.NDArray[np.int64]:
-    """The buffer addresses of a nest, shape (tokens, elements of a token)."""
-    counts, base, strides, dims = nest
-    found = np.full((), base, np.int64)
-    for count, stride in (*zip(counts, strides, strict=True), *dims):
-        found = np.add.outer(found, np.arange(count) * stride)
-    return found.reshape(int(np.prod(counts, dtype=np.int64)), -1)
+def _fit(drive: _Drive, adc: AdcSettings, coding: Coding) -> tuple[Coded, Array]:
+    """The codes of all columns, and the squared error of each column.
+
+    The whole range comes first.  A column whose sums clip with it goes on to smaller and smaller
+    shares, until nothing clips: from there on, only resolution could be lost.  Any other column
+    goes on to larger shares, as long as the error becomes smaller; but not where there are fewer
+    vectors than rows, which do not show what each weight is for.
+    """
+    whole = coding(1.0)
+    codes, scale = whole[0].copy(), whole[1].copy()
+    least, clipped = _errors(drive, adc, codes, scale, np.arange(len(scale)))
+    for step in (-1, 1):
+        left = np.flatnonzero(clipped if step < 0 else ~clipped)
+        if step > 0 and len(drive.codes) < len(codes):
+            break
+        for part in range(1, STEPS + 1):
+            coded = coding(2.0 ** (step * part / 2))
+            tried, worth = coded[0][:, left], coded[1][left]
+            error, clips = _errors(drive, adc, tried, worth, left)
+            better = error < least[left]
+            places = left[better]
+            codes[:, places], scale[places] = tried[:, better], worth[better]
+            least[places] = error[better]
+            left = left[clips] if step < 0 else places
+            if not left.size:
+                break
+    return (codes, scale), least
 
 
-def windows(codes: Codes, stores: Sequence[Nest], load: Nest, size: int) -> Codes:
-    """Some of the windows that a gather reads, shape (n, window), n at most about `VECTORS`.
+def _errors(
+    drive: _Drive, adc: AdcSettings, codes: Array, scale: Array, columns: Array
+) -> tuple[Array, Array]:
+    """The squared error of each of some columns, and whether some sum of it clips."""
+    counts, clipped = converted(adc, drive.codes, codes)
+    read = counts * (2.0**adc.b / adc.a * scale)
+    return np.square(read - drive.product[:, columns]).sum(axis=0), clipped
+
+
+def converted(adc: AdcSettings, inputs: Array, codes: npt.NDArray[np.int8]) -> tuple[Array, Array]:
+    """What converters give, and which columns exceed them.
 
     Args:
-        codes: shape (samples, tokens, token size); the parts of `stores` lie side by side in it.
-        stores, load, size: of the gather.
+        adc: the settings.
+        inputs: integers, shape (n, rows), in a floating-point type that holds their sums exactly.
+        codes: of weights, shape (rows, columns).
+
+    Returns:
+        counts, shape (n, columns), and whether some conversion of a column was clipped, (columns,).
     """
-    buffer = np.zeros((len(codes), size), np.int8)
-    first = 0
-    for nest in stores:
-        places = addresses(nest)
-        last = first + places.shape[1]
-        buffer[:, places] = codes[:, :, first:last]
-        first = last
-    places = addresses(load)
-    step = max(1, len(codes) * len(places) // VECTORS)
-    return buffer[:, places[::step]].reshape(-1, places.shape[1])
+    weights = codes.astype(inputs.dtype)
+    signed = (inputs @ weights).astype(np.int64)
+    if adc.phases == 4:
+        magnitude = (np.abs(inputs) @ np.abs(weights)).astype(np.int64)
+        plus, minus = (
+            _rounded(adc, (magnitude + signed) >> 1),
+            _rounded(adc, (magnitude - signed) >> 1),
+        )
+        counts = np.minimum(plus, adc.c_max) - np.minimum(minus, adc.c_max)
+        beyond = np.maximum(plus, minus)
+    else:
+        beyond = _rounded(adc, np.abs(signed))
+        counts = np.sign(signed) * np.minimum(beyond, adc.c_max)
+    return counts, beyond.max(axis=0, initial=0) > adc.c_max
+
+
+def _rounded(adc: AdcSettings, charge: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    return (charge * adc.a + (1 << (adc.b - 1))) >> adc.b
+
+
+def _decibels(signal: float, error: float) -> float:
+    if error <= 0 or signal <= 0:
+        return BEST
+    return min(BEST, 10.0 * (math.log10(signal) - math.log10(error)))

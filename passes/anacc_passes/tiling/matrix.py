@@ -7,7 +7,8 @@ Formulas are those of docs/numerics.md: real weight = code * weight scale; count
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,9 @@ from anacc.targets.adc import AdcSettings
 from anacc_passes.binary16 import binary16, headroom
 from anacc_passes.ranges import LARGEST_CODE
 from anacc_passes.tiling.builder import Builder
-from anacc_passes.tiling.full_scale import choose
+from anacc_passes.tiling.correction import correction
+from anacc_passes.tiling.full_scale import choose, converted, input_codes
+from anacc_passes.tiling.samples import Vectors
 
 FloatArray = npt.NDArray[Any]
 
@@ -59,7 +62,8 @@ class Inputs:
         scale: real value of one code.
         nonnegative: no code can be negative.
         recurrent: the channels go round in a loop through time.
-        vectors: codes that calibration data drive them with, shape (n, rows), or None.
+        vectors: what calibration data drive them with, in units of `scale`, shape (n, rows), or
+            None.
     """
 
     parts: tuple[str, ...]
@@ -67,7 +71,7 @@ class Inputs:
     scale: float
     nonnegative: bool
     recurrent: bool = False
-    vectors: npt.NDArray[np.int8] | None = None
+    vectors: Vectors | None = None
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,7 @@ class RowTile:
         item: what drives it.
         codes: weight codes, shape (rows, columns).
         adc: converter settings.
-        snr: of the conversion on calibration data, in dB, if it was measured.
+        snr: of the converted product on calibration data, in dB, if it was measured.
         scale: real value of one count of each column, shape (columns,).
     """
 
@@ -89,14 +93,18 @@ class RowTile:
     scale: FloatArray
 
 
-def weight_codes(weight: FloatArray, largest: int) -> tuple[npt.NDArray[np.int8], FloatArray]:
+def weight_codes(
+    weight: FloatArray, largest: int, share: float = 1.0
+) -> tuple[npt.NDArray[np.int8], FloatArray]:
     """Codes in [-largest, largest] and the scale of each column; a column of zeros has scale 0.
 
     Args:
         weight: real weights, shape (rows, columns).
         largest: the code of the largest conductance, at most 127.
+        share: of the conductance range that the largest weight of a column takes; beyond 1, weights
+            saturate.
     """
-    scale = np.abs(weight).max(axis=0, initial=0.0).astype(np.float64) / largest
+    scale = np.abs(weight).max(axis=0, initial=0.0).astype(np.float64) / (largest * share)
     divisor = np.where(scale > 0, scale, 1.0)
     codes = np.clip(np.rint(weight / divisor), -largest, largest).astype(np.int8)
     return codes, scale
@@ -111,10 +119,13 @@ def row_tile(builder: Builder, weight: FloatArray, item: Inputs, factor: FloatAr
         item: what drives the rows.
         factor: what each column is multiplied by behind the product, shape (columns,).
     """
-    codes, scale = weight_codes(weight, builder.target.crossbar.g_max.value)
-    choice = choose(builder.target, builder.read_mode, item.nonnegative, codes, item.vectors)
+    coding = partial(weight_codes, weight, builder.target.crossbar.g_max.value)
+    choice = choose(
+        builder.target, builder.read_mode, item.nonnegative, weight, coding, factor, item.vectors
+    )
     adc = choice.adc
-    return RowTile(item, codes, adc, choice.snr, 2.0**adc.b / adc.a * item.scale * scale * factor)
+    scale = 2.0**adc.b / adc.a * item.scale * choice.scale * factor
+    return RowTile(item, choice.codes, adc, choice.snr, scale)
 
 
 def column_of_tiles(
@@ -155,6 +166,7 @@ def column_of_tiles(
         for item in inputs
         for a, b in [item.rows]
     ]
+    tiles, ldpu = _corrected(builder, tiles, weight, ldpu)
     gain = _gain(tiles, ldpu)
     unit = ldpu.result_scale * gain
     results, partial = ("", ""), ""
@@ -200,6 +212,41 @@ def column_of_tiles(
         )
         partial = results[1]
     return results
+
+
+def _corrected(
+    builder: Builder, tiles: list[RowTile], weight: FloatArray, ldpu: Columns
+) -> tuple[list[RowTile], Columns]:
+    """The tiles and the LDPU with what `Builder.correction` asks for, where calibration vectors
+    drive all row tiles at once."""
+    vectors = [tile.item.vectors for tile in tiles]
+    lengths = {len(each) if each is not None else 0 for each in vectors}
+    # What drives a recurrence does not belong to the same steps as what drives its input.
+    if (
+        builder.correction == "none"
+        or len(lengths) > 1
+        or lengths == {0}
+        or any(tile.item.recurrent for tile in tiles)
+    ):
+        return tiles, ldpu
+    first_row = tiles[0].item.rows[0]
+    found, exact = np.zeros(()), np.zeros(())
+    for tile, each in zip(tiles, vectors, strict=True):
+        if each is None:
+            continue
+        a, b = tile.item.rows
+        real = each.astype(np.float64) @ weight[a - first_row : b - first_row]
+        exact = exact + real * (tile.item.scale * ldpu.scale)
+        found = found + converted(tile.adc, input_codes(each), tile.codes)[0] * tile.scale
+    counts = None
+    if ldpu.activation == "relu" and not ldpu.residual:
+        # What the activation hides need not be right.
+        counts = exact + ldpu.offset > 0
+    factor, offset = correction(builder.correction, found, exact, counts)
+    return (
+        [replace(tile, scale=tile.scale * factor) for tile in tiles],
+        replace(ldpu, offset=ldpu.offset + offset),
+    )
 
 
 def _gain(tiles: Sequence[RowTile], ldpu: Columns) -> float:

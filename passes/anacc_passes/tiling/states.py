@@ -9,11 +9,12 @@ import numpy as np
 
 from anacc.ir import Op
 from anacc_passes.binary16 import LARGEST, binary16
+from anacc_passes.calibrate import spread
 from anacc_passes.ranges import LARGEST_CODE
 from anacc_passes.tiling.builder import Builder, bounds
-from anacc_passes.tiling.full_scale import VECTORS, Codes
 from anacc_passes.tiling.layout import natural, row_major, sample_dims
 from anacc_passes.tiling.movement import Movement, move
+from anacc_passes.tiling.samples import VECTORS, Vectors
 
 RESULTS = ("y", "y_h", "y_c")
 
@@ -91,11 +92,12 @@ def result_channels(
     return states
 
 
-def sampled_states(builder: Builder, op: Op, direction: int, scale: float) -> Codes | None:
-    """Codes of hidden states on calibration data, shape (n, hidden), if the model returns them."""
+def sampled_states(builder: Builder, op: Op, direction: int, scale: float) -> Vectors | None:
+    """Hidden states on calibration data in units of their code, shape (n, hidden), if the model
+    returns them."""
     if builder.samples is None or not op.results[0]:
         return None
     dims = sample_dims(builder.module.tensor(op.results[0]))
-    codes = builder.samples.tokens(op.results[0], natural(dims), scale)
-    states = codes.reshape(-1, dims[1], dims[-1])[:, direction]
-    return states[:: max(1, len(states) // VECTORS)]
+    tokens = builder.samples.tokens(op.results[0], natural(dims), scale)
+    states = tokens.reshape(-1, dims[1], dims[-1])[:, direction]
+    return states[spread(len(states), VECTORS)]

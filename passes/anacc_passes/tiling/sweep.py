@@ -22,10 +22,10 @@ from anacc_passes.gates import (
 from anacc_passes.tiling.builder import Builder, Tokens, balanced, bounds
 from anacc_passes.tiling.crossbar import codes_of, row_tiles, whole_parts
 from anacc_passes.tiling.direction import Direction, columns_of
-from anacc_passes.tiling.full_scale import chosen_rows
 from anacc_passes.tiling.layout import natural, row_major
 from anacc_passes.tiling.matrix import Columns, Inputs, column_of_tiles
 from anacc_passes.tiling.movement import Movement, move
+from anacc_passes.tiling.samples import chosen_rows
 from anacc_passes.tiling.states import (
     RESULTS,
     Initial,

@@ -1,0 +1,1 @@
+"""A program beside its model in float32, tensor by tensor."""
