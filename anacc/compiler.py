@@ -26,7 +26,9 @@ from anacc_backends.emit import Origin, emit
 from anacc_passes.calibrate import Calibrate
 from anacc_passes.fuse import Fuse
 from anacc_passes.infrastructure import IMPORT, Pass, PassTiming, run_pipeline
+from anacc_passes.integers import Integers
 from anacc_passes.normalise import Normalise
+from anacc_passes.pair import Pair
 from anacc_passes.partition import Partition
 from anacc_passes.place import PACKINGS, Place
 from anacc_passes.quantise import Quantise
@@ -40,7 +42,7 @@ SYNTHETIC_SAMPLES = 16
 """Samples of the synthetic calibration set."""
 
 
-PASSES = (Partition, Normalise, Calibrate, Fuse, Quantise, Tile, Place, Route)
+PASSES = (Integers, Partition, Pair, Normalise, Calibrate, Fuse, Quantise, Tile, Place, Route)
 """The classes of the passes, in the order of `pipeline`."""
 
 
@@ -49,8 +51,13 @@ def pipeline(
 ) -> tuple[Pass, ...]:
     """All passes in order."""
     return (
+        # Say what the integers of a quantised model stand for.
+        Integers(),
         # Decide what runs on the chip; the rest goes to ONNX Runtime, in few segments.
         Partition(target),
+        # Hold what a quantised model quantises on its own grids.  From here on, nothing on the chip
+        # is an integer tensor.
+        Pair(),
         # Drop what does nothing.  From here on, no op of the graph is superfluous.
         Normalise(),
         # Learn the range of each value from calibration data.

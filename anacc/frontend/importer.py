@@ -27,6 +27,7 @@ from anacc.frontend.batch import (
 from anacc.frontend.external import Array
 from anacc.frontend.facts import Facts, Input, gather_facts
 from anacc.frontend.inference import DoesNotFit, Known, fold_constants, known_input, misfit
+from anacc.frontend.kept import keep_codes, steps_of_weights
 from anacc.frontend.node import Node, Scope, Unsupported
 from anacc.frontend.ordering import reads
 from anacc.frontend.reading import Original, read
@@ -124,6 +125,7 @@ def _import(original: Original, constants: Mapping[str, Known], way: Hypothesis)
         scope.values[f"%{entry.name}"] = Value(f"%{entry.name}", facts.types[entry.name])
     for proto in nodes:
         _import_node(Node(proto, version, facts, used, scope, frozenset(facts.types)))
+    keep_codes(scope, steps_of_weights(original.model.graph, facts.values))
     ops = _live_ops(scope.ops, {f"%{name}" for name in outputs.values()})
     kept = {f"%{entry.name}" for entry in way.inputs} | {r for op in ops for r in op.results if r}
     read_by_nodes = {name for node in nodes for name in reads(node)}
@@ -138,6 +140,7 @@ def _import(original: Original, constants: Mapping[str, Known], way: Hypothesis)
             tuple(port_of(name, facts.types[name]) for name in outputs),
         ),
         stands_for=scope.stands_for,
+        integers=scope.integers,
     )
     operands = {name for op in ops for name in op.operands}
     return Module(
@@ -224,7 +227,7 @@ def _import_node(node: Node) -> None:
             for constraint in importer.requires:
                 if not constraint(node):
                     raise Unsupported((constraint.__doc__ or "").strip())
-            _check_elements(node)
+            _check_elements(node, importer.elements)
             importer.build(node)
             return
     except Unsupported as unsupported:
@@ -258,7 +261,7 @@ def _check_shapes(node: Node) -> None:
             raise Unsupported(f"its shapes are known, but `{name}` {note}")
 
 
-def _check_elements(node: Node) -> None:
+def _check_elements(node: Node, others: tuple[str, ...] = ()) -> None:
     """The conditions of every operator, after its own.
 
     Raises:
@@ -266,7 +269,7 @@ def _check_elements(node: Node) -> None:
     """
     for name in _activations(node):
         kind = node.facts.types[name]
-        if kind.dtype != "float32":
+        if kind.dtype != "float32" and kind.dtype not in others:
             raise Unsupported(f"its tensors are float32, but `{name}` is {kind.dtype}")
         if not kind.shape or 0 in kind.shape:
             raise Unsupported(f"its tensors have axes and elements, but `{name}` is {kind.shape}")

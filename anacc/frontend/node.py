@@ -21,12 +21,19 @@ class Unsupported(Exception):
 
 @dataclass
 class Scope:
-    """The module under construction: what `Node.emit` adds to."""
+    """The module under construction: what `Node.emit` adds to.
+
+    Attributes:
+        stands_for, integers: as `SourceModel` has them.
+        steps: scales of integer weights, of tensors that importers made; see `kept`.
+    """
 
     values: dict[str, Value] = field(default_factory=dict)
     constants: dict[str, Array] = field(default_factory=dict)
     ops: list[Op] = field(default_factory=list)
     stands_for: dict[str, str] = field(default_factory=dict)
+    integers: dict[str, tuple[float, int]] = field(default_factory=dict)
+    steps: dict[str, Array] = field(default_factory=dict)
 
     def mark(self) -> tuple[int, int, int, int]:
         """The state now, for `undo`."""

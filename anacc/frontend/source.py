@@ -56,6 +56,7 @@ class SourceModel:
         types: of every tensor.
         ports: of the model.
         stands_for: the ONNX tensor for each IR value that is none itself (`%t.expanded`).
+        integers: scale and zero point of those of these tensors that hold integers.
     """
 
     graph_name: str
@@ -65,6 +66,7 @@ class SourceModel:
     types: Mapping[str, TensorType]
     ports: Ports
     stands_for: Mapping[str, str]
+    integers: Mapping[str, tuple[float, int]] = field(default_factory=dict)
     _sessions: dict[tuple[str, ...], Session] = field(default_factory=dict, repr=False)
 
     def reads_of(self, node: str) -> list[str]:
@@ -129,7 +131,14 @@ class SourceModel:
         if asked:
             session = self._sessions.get(asked) or self._open(asked)
             results.update(zip(asked, session.run(feed), strict=True))
-        return {name: results[tensor] for name, tensor in tensors.items()}
+        return {name: self._real(name, results[tensor]) for name, tensor in tensors.items()}
+
+    def _real(self, name: str, array: Array) -> Array:
+        """What the numbers of a tensor mean to the IR value of that name."""
+        if name not in self.integers:
+            return array
+        scale, zero = self.integers[name]
+        return ((array.astype(np.float64) - zero) * scale).astype(np.float32)
 
     def check(self, feed: Mapping[str, Array]) -> None:
         """Whether a feed fits the model.

@@ -1,6 +1,7 @@
 """The graph vocabulary: what networks are made of after import.
 
-Every op but `host` takes and gives float32 tensors.  A shape holds the batch as `BATCH`; a module
+Every op but `host` takes and gives float32 tensors; `quantise` gives and `dequantise` takes integers
+of ONNX, which data movement and `max_pool` may move before `anacc_passes.pair`.  A shape holds the batch as `BATCH`; a module
 with a fixed batch of one may do without, and then has the integer 1 in its place.  Where an
 attribute is a shape, `BATCH` may stand in it.  Values are called as in ONNX: tensor `t` is `%t`.
 
@@ -15,12 +16,14 @@ from anacc.ir.graph_shapes import (
     infer_affine,
     infer_concat,
     infer_conv,
+    infer_dequantise,
     infer_expand,
     infer_linear,
     infer_lstm,
     infer_pad,
     infer_pair,
     infer_pool,
+    infer_quantise,
     infer_reshape,
     infer_slice,
     infer_transpose,
@@ -138,6 +141,23 @@ declare(
         hidden=_INT,
     ),
     _graph_op("identity", "x itself.", ("x",), same_as_first),
+    _graph_op(
+        "quantise",
+        "rint(x / scale) + zero, saturating, as integers of an element type.",
+        ("x",),
+        infer_quantise,
+        scale=_FLOAT,
+        zero=_INT,
+        dtype=Attribute("str"),
+    ),
+    _graph_op(
+        "dequantise",
+        "(x - zero) * scale of integers x.",
+        ("x",),
+        infer_dequantise,
+        scale=_FLOAT,
+        zero=_INT,
+    ),
     _graph_op(
         "host",
         "ONNX nodes that ONNX Runtime runs in float32, each with the reason.",

@@ -6,6 +6,7 @@ Every rule raises ValueError with the reason if the operands do not fit.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -13,6 +14,14 @@ from anacc.ir.module import BATCH, AttributeValue, Dim, Module, Op, TensorType, 
 from anacc.ir.spec import with_shape
 
 LSTM_DIRECTIONS = ("forward", "reverse", "bidirectional")
+
+INTEGERS: Mapping[str, tuple[int, int]] = {
+    f"{sign}int{bits}": (0, 2**bits - 1) if sign else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+    for bits in (4, 8, 16, 32)
+    for sign in ("", "u")
+    if (sign, bits) != ("u", 32)
+}
+"""The element types of quantised tensors: lowest and highest number."""
 
 
 def convolution_type(
@@ -291,3 +300,19 @@ def infer_lstm(module: Module, op: Op) -> tuple[Type | None, ...]:
             raise ValueError(f"{name} must have shape {(count, batch, hidden)}")
     state = with_shape(x, (count, batch, hidden))
     return (with_shape(x, (steps, count, batch, hidden)), state, state)
+
+
+def infer_quantise(module: Module, op: Op) -> tuple[Type | None, ...]:
+    """The shape of x, with the element type of the attribute."""
+    x, dtype = module.tensor(op.operands[0]), op.attributes["dtype"]
+    if dtype not in INTEGERS:
+        raise ValueError(f"the element type is one of {', '.join(INTEGERS)}")
+    return (TensorType(str(dtype), x.shape),)
+
+
+def infer_dequantise(module: Module, op: Op) -> tuple[Type | None, ...]:
+    """The shape of x, in float32."""
+    x = module.tensor(op.operands[0])
+    if x.dtype not in INTEGERS:
+        raise ValueError(f"the element type of x is one of {', '.join(INTEGERS)}")
+    return (TensorType("float32", x.shape),)

@@ -25,9 +25,9 @@ class Border(_Strict):
     a batch of one is assumed), the tensor is transposed by `permutation` and flattened row-major;
     consecutive `token_size` elements of the channel are one token.
 
-    An INT8 channel holds clamp(rint(v / scale), -127, 127), a BINARY16 channel h(v / scale); back,
-    v = element * scale in binary32.  A TENSOR channel holds the tensor itself and ignores
-    `permutation` and `scale`.
+    An INT8 channel holds clamp(rint((v - zero) / scale), -127, 127), a BINARY16 channel
+    h((v - zero) / scale); back, v = element * scale + zero in binary32.  A TENSOR channel holds the tensor itself and ignores
+    `permutation`, `scale` and `zero`.
     """
 
     name: str  # the ONNX tensor
@@ -37,6 +37,7 @@ class Border(_Strict):
     batch_axis: int | None
     permutation: tuple[int, ...]  # of the axes that remain without the batch axis
     scale: float = Field(gt=0)
+    zero: int = Field(default=0, ge=-(2**24), le=2**24)  # exact in binary32
 
 
 class Segment(_Strict):

@@ -59,7 +59,7 @@ def slices(module: Module, feed: Feed, most: int = AT_ONCE) -> Iterable[Feed]:
 
 @dataclass(frozen=True)
 class Calibrate:
-    """Graph to graph: every float32 value that the chip holds gets a scale.
+    """Graph to graph: every float32 value that the chip holds gets a scale, if it has none yet.
 
     Attributes:
         feeds: calibration data; read once, or twice for a method that needs a histogram.
@@ -86,6 +86,7 @@ class Calibrate:
             and isinstance(value.type, TensorType)
             and value.type.dtype == "float32"
             and value.type.shape is not None
+            and value.scale is None  # a quantised model has its own
         ]
         seen = {name: Magnitudes() for name in names}
         self._visit(module, seen, Magnitudes.widen)

@@ -7,7 +7,10 @@
    pooling that alone reads it never sees it: the least code then serves as well.
 3. The hidden states of an LSTM lie in [-1, 1]: their scale is 1/127, or larger if an initial
    state goes beyond.
-4. The last cell state of an LSTM and all that is only ever needed in binary16 take a power of two,
+4. A value of a quantised model keeps its scale.  It keeps a zero point too, up to `LARGEST_ZERO`,
+   where crossbars alone take it, moved or not, and a crossbar or the border makes it; any other
+   gets symmetric codes for the same range.
+5. The last cell state of an LSTM and all that is only ever needed in binary16 take a power of two,
    which binary16 scales hold exactly.
 """
 
@@ -19,7 +22,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from anacc.ir import Module, Op, Value
-from anacc_passes.formats import BINARY16, demands
+from anacc_passes.formats import BINARY16, INT8, demands
+from anacc_passes.grids import LARGEST_ZERO, symmetric
+from anacc_passes.integers import is_integer
 from anacc_passes.ranges import LARGEST_CODE
 
 _KEEPS = ("max_pool", "reshape", "transpose", "slice", "pad", "expand", "concat")
@@ -38,17 +43,21 @@ class Quantise:
     def __call__(self, module: Module) -> Module:
         """Apply the rules above in order of the ops."""
         needed = demands(module)
+        with_zero = _may_have_zero(module)
         unseen = _only_pooled(module)
         values = dict(module.values)
 
         def settle(name: str, scale: float) -> None:
+            zero = values[name].zero
+            if zero and not (name in with_zero and needed[name] == {INT8}):
+                scale, zero = float(np.float32(symmetric(scale, zero))), 0
             if needed[name] <= {BINARY16}:
                 scale = _power_of_two(scale)
-            values[name] = replace(values[name], scale=scale)
+            values[name] = replace(values[name], scale=scale, zero=zero)
 
         for name in module.inputs:
             value = values[name]
-            if value.scale is not None:
+            if value.scale is not None and not is_integer(module, name):
                 settle(name, value.scale)
         ops = []
         for op in module.ops:
@@ -62,7 +71,7 @@ class Quantise:
                 if not result or getattr(values[result].type, "dtype", "") != "float32":
                     continue
                 if kept is not None:
-                    values[result] = replace(values[result], scale=kept)
+                    values[result] = replace(values[result], scale=kept[0], zero=kept[1])
                 elif op.kind == "lstm" and position < 2:
                     values[result] = replace(values[result], scale=hidden)
                 else:
@@ -81,14 +90,55 @@ def _hidden_scale(module: Module, op: Op) -> float:
     return limit / LARGEST_CODE
 
 
-def _kept_scale(op: Op, values: dict[str, Value], only_pooled: set[str]) -> float | None:
+def _kept_scale(
+    op: Op, values: dict[str, Value], only_pooled: set[str]
+) -> tuple[float, int] | None:
+    """The scale and the zero point of the operands, if the result has them too."""
     if op.kind not in _KEEPS:
         return None
-    scales = {values[name].scale for name in op.operands if name.startswith("%")}
-    kept = scales.pop() if len(scales) == 1 else None
-    if kept is None or abs(op.number("value")) <= LARGEST_CODE * kept:
-        return kept
-    return kept if op.number("value") < 0 and op.results[0] in only_pooled else None
+    found = {
+        (values[name].scale, values[name].zero) for name in op.operands if name.startswith("%")
+    }
+    scale, zero = found.pop() if len(found) == 1 else (None, 0)
+    if scale is None:
+        return None
+    if abs(op.number("value")) <= LARGEST_CODE * scale or zero:
+        return scale, zero
+    return (scale, zero) if op.number("value") < 0 and op.results[0] in only_pooled else None
+
+
+def _may_have_zero(module: Module) -> set[str]:
+    """Values whose codes may have a zero point: see rule 4.
+
+    Where what moves a value cannot have one, the value cannot: a concatenation would have to join
+    different ones, and padding hold what no code of the value is.
+    """
+    consumers, producers = module.consumers(), module.producers()
+    found: set[str] = set()
+
+    def readers_take(name: str) -> bool:
+        return all(
+            (op.kind == "crossbar" and op.operands[0] == name and name not in op.operands[1:])
+            or (op.kind in _KEEPS and _holds_padding(op, name) and readers_take(op.results[0]))
+            for op in consumers[name]
+        )
+
+    def _holds_padding(op: Op, name: str) -> bool:
+        value = module.values[name]
+        scale = value.scale or 1.0
+        reach = (LARGEST_CODE - abs(value.zero)) * scale
+        return op.kind != "concat" and abs(op.number("value")) <= reach
+
+    returned = {value for _, value in module.outputs}
+    for name, value in module.values.items():
+        if value.zero == 0 or abs(value.zero) > LARGEST_ZERO or name in returned:
+            continue
+        producer = producers.get(name)
+        if producer is None or producer.kind not in ("crossbar", "dequantise"):
+            continue
+        if readers_take(name):
+            found.add(name)
+    return found
 
 
 def _only_pooled(module: Module) -> set[str]:

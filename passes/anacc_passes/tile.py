@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from anacc.ir import Level, Module
 from anacc.targets import Target
 from anacc_passes.calibrate import slices
-from anacc_passes.formats import MOVES, POINTWISE, demands
-from anacc_passes.tiling.border import describe, enter, leave, lower_host
+from anacc_passes.formats import BORDERS, MOVES, POINTWISE, demands
+from anacc_passes.tiling.border import describe, enter, leave, lower_border, lower_host
 from anacc_passes.tiling.builder import Builder
 from anacc_passes.tiling.crossbar import lower_crossbar
 from anacc_passes.tiling.full_scale import SAMPLES, Feed, Samples
@@ -83,6 +83,7 @@ _LOWER = {
     "average_pool": lower_pool,
     **{kind: lower_move for kind in MOVES},
     **{kind: lower_pointwise for kind in POINTWISE},
+    **{kind: lower_border for kind in BORDERS},
 }
 
 

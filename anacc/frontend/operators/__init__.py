@@ -1,5 +1,14 @@
 """The importers of ONNX operators, grouped by theme; importing this package fills the table."""
 
-from anacc.frontend.operators import convolution, elementwise, linear, movement, pooling, recurrent
+from anacc.frontend.operators import convolution, elementwise, linear, movement, pooling
+from anacc.frontend.operators import quantised, recurrent
 
-__all__ = ["convolution", "elementwise", "linear", "movement", "pooling", "recurrent"]
+__all__ = [
+    "convolution",
+    "elementwise",
+    "linear",
+    "movement",
+    "pooling",
+    "quantised",
+    "recurrent",
+]

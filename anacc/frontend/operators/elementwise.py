@@ -6,7 +6,7 @@ import numpy as np
 
 from anacc.frontend.external import Array
 from anacc.frontend.node import Node, Unsupported
-from anacc.frontend.registry import imports
+from anacc.frontend.registry import QUANTISED, imports
 from anacc.ir import BATCH
 
 _LARGEST = float(np.finfo(np.float32).max)
@@ -49,7 +49,7 @@ def gives_no_mask(node: Node) -> bool:
     return not node.uses(1) and not drops
 
 
-@imports("Identity", "Dropout", requires=(gives_no_mask,))
+@imports("Identity", "Dropout", requires=(gives_no_mask,), elements=QUANTISED)
 def import_identity(node: Node) -> None:
     """Identity and Dropout (at inference) become `identity`."""
     node.emit("identity", (node.value(0),))

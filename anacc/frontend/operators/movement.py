@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from anacc.frontend.node import Node, Unsupported
-from anacc.frontend.registry import imports
+from anacc.frontend.registry import QUANTISED, imports
 from anacc.ir import BATCH
 
 _EVERYTHING = 2**31 - 1
@@ -38,19 +38,19 @@ def takes_evenly_spaced(node: Node) -> bool:
     return _progression(node) is not None
 
 
-@imports("Flatten", "Reshape", "Squeeze", "Unsqueeze")
+@imports("Flatten", "Reshape", "Squeeze", "Unsqueeze", elements=QUANTISED)
 def import_reshape(node: Node) -> None:
     """All of them become `reshape` to the shape that ONNX infers."""
     node.emit("reshape", (node.value(0),), shape=node.result())
 
 
-@imports("Expand")
+@imports("Expand", elements=QUANTISED)
 def import_expand(node: Node) -> None:
     """Expand becomes `expand`."""
     node.emit("expand", (node.value(0),), shape=node.result())
 
 
-@imports("Transpose")
+@imports("Transpose", elements=QUANTISED)
 def import_transpose(node: Node) -> None:
     """Transpose becomes `transpose`."""
     rank = len(node.shape(0))
@@ -58,7 +58,7 @@ def import_transpose(node: Node) -> None:
     node.emit("transpose", (node.value(0),), permutation=tuple(int(i) for i in permutation))
 
 
-@imports("Concat", requires=(joins_activations,))
+@imports("Concat", requires=(joins_activations,), elements=QUANTISED)
 def import_concat(node: Node) -> None:
     """Concat becomes `concat`."""
     axis = int(node.attribute("axis", 1)) % len(node.shape(0))
@@ -66,7 +66,7 @@ def import_concat(node: Node) -> None:
     node.emit("concat", values, axis=axis)
 
 
-@imports("Slice", requires=(has_constant_bounds,))
+@imports("Slice", requires=(has_constant_bounds,), elements=QUANTISED)
 def import_slice(node: Node) -> None:
     """Slice becomes `slice`, its bounds clipped as in Python."""
     shape = node.shape(0)
@@ -109,7 +109,7 @@ def _bounds(node: Node, cuts: dict[int, range]) -> dict[str, tuple[int, ...]]:
     return {"starts": tuple(starts), "steps": tuple(steps), "sizes": tuple(sizes)}
 
 
-@imports("Split", requires=(has_constant_sizes,))
+@imports("Split", requires=(has_constant_sizes,), elements=QUANTISED)
 def import_split(node: Node) -> None:
     """Split becomes one `slice` for each output."""
     shape = node.shape(0)
@@ -127,7 +127,7 @@ def import_split(node: Node) -> None:
         start += size
 
 
-@imports("Gather", requires=(takes_evenly_spaced,))
+@imports("Gather", requires=(takes_evenly_spaced,), elements=QUANTISED)
 def import_gather(node: Node) -> None:
     """Gather of evenly spaced elements becomes `slice`, and `reshape` for one number."""
     axis = int(node.attribute("axis", 0)) % len(node.shape(0))
@@ -160,7 +160,7 @@ def _progression(node: Node) -> range | None:
     return range(numbers[0], stop, step) if list(range(numbers[0], stop, step)) == numbers else None
 
 
-@imports("Pad", requires=(fills_with_constant,))
+@imports("Pad", requires=(fills_with_constant,), elements=QUANTISED)
 def import_pad(node: Node) -> None:
     """Pad becomes `pad`."""
     rank = len(node.shape(0))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from anacc.frontend.node import Node, Unsupported, spatial
 from anacc.frontend.operators.windows import has_batch_first, has_known_padding, window_of
-from anacc.frontend.registry import imports
+from anacc.frontend.registry import QUANTISED, imports
 from anacc.ir.module import AttributeValue
 
 
@@ -24,7 +24,9 @@ def has_no_dilation(node: Node) -> bool:
 
 
 @imports(
-    "MaxPool", requires=(has_one_or_two_axes, gives_no_indices, has_known_padding, has_batch_first)
+    "MaxPool",
+    requires=(has_one_or_two_axes, gives_no_indices, has_known_padding, has_batch_first),
+    elements=QUANTISED,
 )
 def import_max_pool(node: Node) -> None:
     """MaxPool becomes `max_pool`: padding never wins, so rounding up only pads more."""

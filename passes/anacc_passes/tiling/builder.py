@@ -27,11 +27,13 @@ class Tokens:
         parts: for each format that exists (`i8`, `f16`), the channels whose tokens, side by side,
             make the token of the layout.
         scale: real value of one unit of an element.
+        zero: the code that stands for 0; 0 where there is another format than codes.
     """
 
     layout: Layout
     parts: Mapping[str, tuple[str, ...]]
     scale: float
+    zero: int = 0
 
     @property
     def finest(self) -> str:
@@ -50,6 +52,7 @@ class Builder:
         samples: codes on calibration data; None if nothing depends on them.
         tokens: what layer values have become.
         tensors: channels of whole host tensors, by layer value.
+        grids: scale and zero point of the integers of host tensors, by layer value.
     """
 
     module: Module
@@ -61,10 +64,12 @@ class Builder:
     constants: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
     tokens: dict[str, Tokens] = field(default_factory=dict)
     tensors: dict[str, str] = field(default_factory=dict)
+    grids: dict[str, tuple[float, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.layouts = layouts(self.module)
         self.nonnegative = nonnegative(self.module)
+        self.readers = {op.operands[0]: op for op in self.module.ops if op.kind == "dequantise"}
 
     def channel(
         self, stem: str, form: str, size: int, tokens: int, scale: float | None = None
@@ -124,6 +129,10 @@ class Builder:
         if scale is None:
             raise IrError(f"value {name} has no scale: quantise comes before tile")
         return scale
+
+    def zero(self, name: str) -> int:
+        """The zero point of a layer value."""
+        return self.module.values[name].zero
 
     def sizes(self, parts: Sequence[str]) -> tuple[int, ...]:
         """Token sizes of the parts."""

@@ -69,7 +69,8 @@ def blocks(weight: FloatArray, group: int, rows: int, columns: int) -> list[Bloc
     together = min(rows // group_rows, columns // group_columns)
     found = []
     for first, last in bounds(balanced(group, together)):
-        diagonal = np.zeros(((last - first) * group_rows, (last - first) * group_columns))
+        shape = ((last - first) * group_rows, (last - first) * group_columns)
+        diagonal = np.zeros(shape, weight.dtype)
         for position, g in enumerate(range(first, last)):
             r, c = position * group_rows, position * group_columns
             part = flat[g * group_columns : (g + 1) * group_columns].T
@@ -221,10 +222,11 @@ def lower_crossbar(builder: Builder, op: Op, forms: frozenset[str]) -> Tokens:
             builder.channel(f"{result}.window", "i8", b - a, layout.tokens, source.scale)
             for a, b in cuts
         )
-        builder.gather(stores, load, channels, size, op.origins, lead=lead, step=step)
+        fill = source.zero
+        builder.gather(stores, load, channels, size, op.origins, fill=fill, lead=lead, step=step)
         if builder.samples:
-            codes = builder.samples.tokens(op.operands[0], source.layout, source.scale)
-            vectors = windows(codes, [nest for _, nest in stores], load, size)
+            codes = builder.samples.tokens(op.operands[0], source.layout, source.scale, fill)
+            vectors = windows(codes, [nest for _, nest in stores], load, size, fill)
         tiles = [(cut, (channel,)) for cut, channel in zip(cuts, channels, strict=True)]
     else:
         if not is_convolution(module, op):
@@ -232,11 +234,12 @@ def lower_crossbar(builder: Builder, op: Op, forms: frozenset[str]) -> Tokens:
             rows = natural(source.layout.dims)
             source = relayout(builder, source, rows, _CODES, f"{op.operands[0]}.rows", op)
         if builder.samples:
-            vectors = builder.samples.vectors(op.operands[0], source.layout, source.scale)
+            scale, zero = source.scale, source.zero
+            vectors = builder.samples.vectors(op.operands[0], source.layout, scale, zero)
         tiles = row_tiles(builder, source.parts["i8"], limit_rows, op.origins)
-    sign = builder.nonnegative[op.operands[0]]
+    sign = builder.nonnegative[op.operands[0]] and source.zero == 0
     inputs = [
-        Inputs(parts, span, source.scale, sign, vectors=chosen_rows(vectors, span))
+        Inputs(parts, span, source.scale, sign, source.zero, vectors=chosen_rows(vectors, span))
         for span, parts in tiles
     ]
     found = _columns(builder, op, forms, matrix, inputs, layout, limit_columns)
@@ -254,7 +257,7 @@ def _columns(
 ) -> Tokens:
     """The tiles of all blocks, column by column; their tokens come in the order of `layout`."""
     module, result = builder.module, op.results[0]
-    scale = builder.scale(result)
+    scale, zero = builder.scale(result), builder.zero(result)
     cuts = [
         (block, (first, last))
         for block in matrix
@@ -277,6 +280,7 @@ def _columns(
             offset=offsets[chosen].astype(np.float64),
             forms=forms,
             result_scale=scale,
+            result_zero=zero,
             activation=op.text("activation"),
             low=op.number("low"),
             high=op.number("high"),
@@ -307,7 +311,7 @@ def _columns(
         for position, form in enumerate(("i8", "f16"))
         if form in forms
     }
-    return Tokens(layout, parts, scale)
+    return Tokens(layout, parts, scale, zero)
 
 
 def codes_of(builder: Builder, op: Op, name: str) -> Tokens:

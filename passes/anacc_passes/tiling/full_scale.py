@@ -110,7 +110,7 @@ class Samples:
         names = tuple(dict.fromkeys(taken))
         return cls(module, module.source.activations(feed, names))
 
-    def tokens(self, value: str, layout: Layout, scale: float) -> Codes:
+    def tokens(self, value: str, layout: Layout, scale: float, zero: int = 0) -> Codes:
         """Codes of a value, shape (samples, tokens, token size)."""
         array = self.values[value]
         axis = self.module.tensor(value).batch_axis
@@ -119,12 +119,12 @@ class Samples:
         moved = array.transpose(0, *(axis + 1 for axis in layout.permutation))
         shape = (len(moved), layout.tokens, layout.token_size)
         return np.asarray(
-            np.clip(np.rint(moved / scale), -LARGEST_CODE, LARGEST_CODE), np.int8
+            np.clip(np.rint(moved / scale + zero), -LARGEST_CODE, LARGEST_CODE), np.int8
         ).reshape(shape)
 
-    def vectors(self, value: str, layout: Layout, scale: float) -> Codes:
+    def vectors(self, value: str, layout: Layout, scale: float, zero: int = 0) -> Codes:
         """Some tokens of a value, shape (n, token size), n at most about `VECTORS`."""
-        codes = self.tokens(value, layout, scale).reshape(-1, layout.token_size)
+        codes = self.tokens(value, layout, scale, zero).reshape(-1, layout.token_size)
         return codes[:: max(1, len(codes) // VECTORS)]
 
 
@@ -142,14 +142,16 @@ def addresses(nest: Nest) -> npt.NDArray[np.int64]:
     return found.reshape(int(np.prod(counts, dtype=np.int64)), -1)
 
 
-def windows(codes: Codes, stores: Sequence[Nest], load: Nest, size: int) -> Codes:
+def windows(
+    codes: Codes, stores: Sequence[Nest], load: Nest, size: int, fill: int = 0
+) -> Codes:
     """Some of the windows that a gather reads, shape (n, window), n at most about `VECTORS`.
 
     Args:
         codes: shape (samples, tokens, token size); the parts of `stores` lie side by side in it.
-        stores, load, size: of the gather.
+        stores, load, size, fill: of the gather.
     """
-    buffer = np.zeros((len(codes), size), np.int8)
+    buffer = np.full((len(codes), size), fill, np.int8)
     first = 0
     for nest in stores:
         places = addresses(nest)

@@ -7,7 +7,7 @@ Formulas are those of docs/numerics.md: real weight = code * weight scale; count
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,7 @@ class Columns:
         residual_scale: real value of one unit of an element of the residual.
         forms: formats of the result.
         result_scale: real value of one unit of an element of the result.
+        result_zero: the code of the result that stands for 0.
     """
 
     scale: FloatArray
@@ -47,6 +48,7 @@ class Columns:
     diagonal: int = 1
     residual: str = ""
     residual_scale: float = 1.0
+    result_zero: int = 0
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ class Inputs:
         rows: (first, last + 1) of the layer's matrix.
         scale: real value of one code.
         nonnegative: no code can be negative.
+        zero: the code that stands for 0.
         recurrent: the channels carry one token more than there are steps.
         vectors: codes that calibration data drive them with, shape (n, rows), or None.
     """
@@ -66,6 +69,7 @@ class Inputs:
     rows: tuple[int, int]
     scale: float
     nonnegative: bool
+    zero: int = 0
     recurrent: bool = False
     vectors: npt.NDArray[np.int8] | None = None
 
@@ -80,6 +84,7 @@ class RowTile:
         adc: converter settings.
         snr: of the conversion on calibration data, in dB, if it was measured.
         scale: real value of one count of each column, shape (columns,).
+        shift: real value of what the zero points of the inputs add to each column, shape (columns,).
     """
 
     item: Inputs
@@ -87,15 +92,25 @@ class RowTile:
     adc: AdcSettings
     snr: float | None
     scale: FloatArray
+    shift: FloatArray
 
 
 def weight_codes(weight: FloatArray, largest: int) -> tuple[npt.NDArray[np.int8], FloatArray]:
     """Codes in [-largest, largest] and the scale of each column; a column of zeros has scale 0.
 
+    Integers (int8) are codes already, and -128 saturates.  A column of them that leaves more than
+    half of the range unused is multiplied by the largest integer that fits, which loses nothing.
+
     Args:
-        weight: real weights, shape (rows, columns).
+        weight: real weights, or integers, shape (rows, columns).
         largest: the code of the largest conductance, at most 127.
     """
+    if weight.dtype.kind == "i" and largest == LARGEST_CODE:
+        kept = np.clip(weight.astype(np.int64), -largest, largest)
+        peak = np.abs(kept).max(axis=0, initial=0)
+        times = largest // np.maximum(peak, 1)
+        return (kept * times).astype(np.int8), np.where(peak > 0, 1.0 / times, 0.0)
+    weight = weight.astype(np.float64, copy=False)
     scale = np.abs(weight).max(axis=0, initial=0.0).astype(np.float64) / largest
     divisor = np.where(scale > 0, scale, 1.0)
     codes = np.clip(np.rint(weight / divisor), -largest, largest).astype(np.int8)
@@ -114,7 +129,9 @@ def row_tile(builder: Builder, weight: FloatArray, item: Inputs, factor: FloatAr
     codes, scale = weight_codes(weight, builder.target.crossbar.g_max.value)
     choice = choose(builder.target, builder.read_mode, item.nonnegative, codes, item.vectors)
     adc = choice.adc
-    return RowTile(item, codes, adc, choice.snr, 2.0**adc.b / adc.a * item.scale * scale * factor)
+    charge = item.scale * scale * factor  # real value of one unit of charge
+    shift = item.zero * codes.sum(axis=0, dtype=np.int64) * charge
+    return RowTile(item, codes, adc, choice.snr, 2.0**adc.b / adc.a * charge, shift)
 
 
 def column_of_tiles(
@@ -155,6 +172,7 @@ def column_of_tiles(
         for item in inputs
         for a, b in [item.rows]
     ]
+    ldpu = _with_zero_points(ldpu, tiles)
     gain = _gain(tiles, ldpu)
     unit = ldpu.result_scale * gain
     results, partial = ("", ""), ""
@@ -200,6 +218,19 @@ def column_of_tiles(
         )
         partial = results[1]
     return results
+
+
+def _with_zero_points(ldpu: Columns, tiles: Sequence[RowTile]) -> Columns:
+    """Take off what the zero points of the inputs add, z * sum(w), and add that of the result."""
+    zero = ldpu.result_zero * ldpu.result_scale
+    shift = sum((tile.shift for tile in tiles), np.zeros(len(ldpu.offset)))
+    ldpu = replace(ldpu, offset=ldpu.offset - shift + zero)
+    if not zero or ldpu.activation == "none":
+        return ldpu
+    low, high = (ldpu.low, ldpu.high)
+    if ldpu.activation == "relu":
+        low, high = 0.0, 2 * LARGEST_CODE * ldpu.result_scale  # no code is so large
+    return replace(ldpu, activation="clamp", low=low + zero, high=high + zero)
 
 
 def _gain(tiles: Sequence[RowTile], ldpu: Columns) -> float:
