@@ -29,14 +29,18 @@ def _of(source: SourceModel, node: NodeProto) -> int:
         return 0
     first, second = (shape or () for shape in (*shapes[:2], (), ())[:2])
     match node.op_type:
-        case "Conv":
+        case "Conv" | "ConvInteger":
             return math.prod(result or ()) * math.prod(second[1:])
         case "ConvTranspose":
             return math.prod(first) * math.prod(second[1:])
         case "Gemm":
             inner = second[1] if _flag(node, "transB") else second[0]
             return math.prod(result or ()) * inner
-        case "MatMul":
+        case "MatMul" | "MatMulInteger":
+            return math.prod(result or ()) * (first[-1] if first else 1)
+        case "QLinearConv":
+            return math.prod(result or ()) * math.prod((shapes[3] or ())[1:])
+        case "QLinearMatMul" | "QGemm":
             return math.prod(result or ()) * (first[-1] if first else 1)
         case "LSTM" | "GRU" | "RNN":
             recurrence = shapes[2] or ()

@@ -1,7 +1,7 @@
 """The importers of ONNX operators, grouped by theme; importing this package fills the table."""
 
 from anacc.frontend.operators import convolution, elementwise, linear, movement, pooling
-from anacc.frontend.operators import quantised, recurrent
+from anacc.frontend.operators import quantised, quantised_nodes, recurrent
 
 __all__ = [
     "convolution",
@@ -10,5 +10,6 @@ __all__ = [
     "movement",
     "pooling",
     "quantised",
+    "quantised_nodes",
     "recurrent",
 ]

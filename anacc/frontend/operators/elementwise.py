@@ -55,9 +55,16 @@ def import_identity(node: Node) -> None:
     node.emit("identity", (node.value(0),))
 
 
-@imports("Cast")
+@imports("Cast", elements=("int32",))
 def import_cast(node: Node) -> None:
-    """A Cast from float32 to float32 becomes `identity`."""
+    """A Cast from float32 to float32 becomes `identity`, one of sums of integers `dequantise`."""
+    kinds = (node.type(0).dtype, node.facts.types[node.proto.output[0]].dtype)
+    if kinds != ("float32", "float32"):
+        made = any(op.kind == "quantise" and node.value(0) in op.results for op in node.scope.ops)
+        if kinds != ("int32", "float32") or not made:
+            raise Unsupported("it casts float32, or sums that the chip makes, to float32")
+        node.emit("dequantise", (node.value(0),), scale=1.0, zero=0)
+        return
     node.emit("identity", (node.value(0),))
 
 
