@@ -24,6 +24,7 @@ from anacc.targets import Target, load_target
 from anacc_backends.decisions import conversion_warnings
 from anacc_backends.emit import Origin, emit
 from anacc_passes.calibrate import Calibrate
+from anacc_passes.equalise import Equalise
 from anacc_passes.fuse import Fuse
 from anacc_passes.infrastructure import IMPORT, Pass, PassTiming, run_pipeline
 from anacc_passes.integers import Integers
@@ -42,7 +43,19 @@ SYNTHETIC_SAMPLES = 16
 """Samples of the synthetic calibration set."""
 
 
-PASSES = (Integers, Partition, Pair, Normalise, Calibrate, Fuse, Quantise, Tile, Place, Route)
+PASSES = (
+    Integers,
+    Partition,
+    Pair,
+    Normalise,
+    Calibrate,
+    Fuse,
+    Equalise,
+    Quantise,
+    Tile,
+    Place,
+    Route,
+)
 """The classes of the passes, in the order of `pipeline`."""
 
 
@@ -64,6 +77,8 @@ def pipeline(
         Calibrate(tuple(feeds), method),
         # Gather what one LDPU does into one layer.  From here on, ops are layers.
         Fuse(target),
+        # Give each channel that depthwise convolutions read a range of its own.
+        Equalise(tuple(feeds), method),
         # Settle the scale of each value.  From here on, scales are fixed.
         Quantise(),
         # Cut layers into crossbar tiles and streams.  From here on, values are channels.

@@ -53,8 +53,9 @@ declare(
         kind="crossbar",
         level=Level.LAYER,
         meaning="activation(weight * x * scale + offset + residual): a convolution (weight "
-        "(M, C/group, *K)) or a product (weight (out, in)) with its LDPU operations.",
-        operands=("x", "@weight", "@scale", "@offset", "residual?"),
+        "(M, C/group, *K)) or a product (weight (out, in)) with its LDPU operations. x may hold "
+        "each channel divided by one of the `factors` (C,).",
+        operands=("x", "@weight", "@scale", "@offset", "residual?", "@factors?"),
         results=("y",),
         attributes={
             "strides": _INTS,

@@ -57,6 +57,17 @@ def slices(module: Module, feed: Feed, most: int = AT_ONCE) -> Iterable[Feed]:
         }
 
 
+def _binary32(scale: float) -> float:
+    """The scale as borders divide by it; what was always zero gets one all the same."""
+    rounded = float(np.float32(scale))
+    return rounded if rounded > 0 else 1.0 / LARGEST_CODE
+
+
+def scale_of(limit: float) -> float:
+    """The scale of values whose clipping range is known."""
+    return _binary32(limit / LARGEST_CODE)
+
+
 @dataclass(frozen=True)
 class Calibrate:
     """Graph to graph: every float32 value that the chip holds gets a scale, if it has none yet.
@@ -111,11 +122,7 @@ class Calibrate:
                 if scales.get(result) == 0.0:
                     scales[result] = scales.get(op.operands[0], 0.0) if op.operands else 0.0
         for name, scale in scales.items():
-            # Binary32 is what borders divide by.
-            rounded = float(np.float32(scale))
-            values[name] = replace(
-                values[name], scale=rounded if rounded > 0 else 1.0 / LARGEST_CODE
-            )
+            values[name] = replace(values[name], scale=_binary32(scale))
         return replace(module, values=values)
 
     def _visit(

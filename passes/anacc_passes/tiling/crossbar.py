@@ -198,10 +198,37 @@ def _is_pointwise(op: Op, kernel: tuple[int, ...]) -> bool:
     )
 
 
+def _factors(builder: Builder, op: Op) -> FloatArray | None:
+    """The factor of each channel that the layer's operand was divided by, shape (C,), if it was."""
+    return builder.module.constants[op.operands[5]] if op.operands[5:] and op.operands[5] else None
+
+
+def _weight(builder: Builder, op: Op) -> FloatArray:
+    """The layer's weight, (M, C/group, *K) or (out, in), times the factors of its operand."""
+    weight, factors = builder.module.constants[op.operands[1]], _factors(builder, op)
+    if factors is None or weight.dtype.kind == "i":
+        return weight  # codes stay: see `_scale`
+    outputs = len(weight) // op.integer("group")
+    first = np.arange(len(weight)) // outputs * weight.shape[1]
+    channels = first[:, np.newaxis] + np.arange(weight.shape[1])
+    along = factors[channels].reshape(*channels.shape, *(1,) * (weight.ndim - 2))
+    return np.asarray(weight * along)
+
+
+def _scale(builder: Builder, op: Op) -> FloatArray:
+    """The layer's scale, for each column; where weights are codes, times the factors of its operand,
+    of which a column of a depthwise convolution reads one."""
+    weight, scale = (builder.module.constants[name] for name in op.operands[1:3])
+    factors = _factors(builder, op)
+    if factors is None or weight.dtype.kind != "i":
+        return scale
+    return scale * factors[np.arange(len(scale)) // (len(scale) // op.integer("group"))]
+
+
 def lower_crossbar(builder: Builder, op: Op, forms: frozenset[str]) -> Tokens:
     """Lower a crossbar layer."""
     module, result = builder.module, op.results[0]
-    weight = module.constants[op.operands[1]]
+    weight, factors = _weight(builder, op), _factors(builder, op)
     group = op.integer("group")
     layout = builder.layouts[result]
     source = codes_of(builder, op, op.operands[0])
@@ -225,7 +252,7 @@ def lower_crossbar(builder: Builder, op: Op, forms: frozenset[str]) -> Tokens:
         fill = source.zero
         builder.gather(stores, load, channels, size, op.origins, fill=fill, lead=lead, step=step)
         if builder.samples:
-            codes = builder.samples.tokens(op.operands[0], source.layout, source.scale, fill)
+            codes = builder.samples.tokens(op.operands[0], source.layout, source.scale, factors)
             vectors = windows(codes, [nest for _, nest in stores], load, size, fill)
         tiles = [(cut, (channel,)) for cut, channel in zip(cuts, channels, strict=True)]
     else:
@@ -234,8 +261,7 @@ def lower_crossbar(builder: Builder, op: Op, forms: frozenset[str]) -> Tokens:
             rows = natural(source.layout.dims)
             source = relayout(builder, source, rows, _CODES, f"{op.operands[0]}.rows", op)
         if builder.samples:
-            scale, zero = source.scale, source.zero
-            vectors = builder.samples.vectors(op.operands[0], source.layout, scale, zero)
+            vectors = builder.samples.vectors(op.operands[0], source.layout, source.scale, factors)
         tiles = row_tiles(builder, source.parts["i8"], limit_rows, op.origins)
     sign = builder.nonnegative[op.operands[0]] and source.zero == 0
     inputs = [
@@ -270,7 +296,7 @@ def _columns(
         widths = tuple(last - first for _, (first, last) in cuts)
         residual = builder.regroup(other.parts["i8"], widths, op.origins)
         residual_scale = other.scale
-    factors, offsets = (module.constants[name] for name in op.operands[2:4])
+    factors, offsets = _scale(builder, op), module.constants[op.operands[3]]
     found: list[tuple[str, str]] = []
     for (block, (first, last)), extra in zip(cuts, residual, strict=True):
         columns = (block.columns[0] + first, block.columns[0] + last)

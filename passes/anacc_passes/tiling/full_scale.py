@@ -23,6 +23,7 @@ from anacc_passes.tiling.layout import Layout, Nest
 
 Feed = Mapping[str, npt.NDArray[Any]]
 Codes = npt.NDArray[np.int8]
+FloatArray = npt.NDArray[Any]
 
 BEST = 100.0  # dB
 SAMPLES = 8  # samples of a feed that are looked at
@@ -110,21 +111,35 @@ class Samples:
         names = tuple(dict.fromkeys(taken))
         return cls(module, module.source.activations(feed, names))
 
-    def tokens(self, value: str, layout: Layout, scale: float, zero: int = 0) -> Codes:
-        """Codes of a value, shape (samples, tokens, token size)."""
+    def tokens(
+        self, value: str, layout: Layout, scale: float, factors: FloatArray | None = None
+    ) -> Codes:
+        """Codes of a value, shape (samples, tokens, token size).
+
+        Args:
+            value: its name.
+            layout: the order of its elements.
+            scale: real value of one code.
+            factors: what the elements of a token are divided by before, shape (token size,).
+        """
         array = self.values[value]
         axis = self.module.tensor(value).batch_axis
         array = array[np.newaxis] if axis is None else np.moveaxis(array, axis, 0)
         array = array[:SAMPLES].reshape(-1, *layout.dims)
         moved = array.transpose(0, *(axis + 1 for axis in layout.permutation))
         shape = (len(moved), layout.tokens, layout.token_size)
+        if factors is not None:
+            moved = moved / factors
+        zero = self.module.values[value].zero
         return np.asarray(
             np.clip(np.rint(moved / scale + zero), -LARGEST_CODE, LARGEST_CODE), np.int8
         ).reshape(shape)
 
-    def vectors(self, value: str, layout: Layout, scale: float, zero: int = 0) -> Codes:
+    def vectors(
+        self, value: str, layout: Layout, scale: float, factors: FloatArray | None = None
+    ) -> Codes:
         """Some tokens of a value, shape (n, token size), n at most about `VECTORS`."""
-        codes = self.tokens(value, layout, scale, zero).reshape(-1, layout.token_size)
+        codes = self.tokens(value, layout, scale, factors).reshape(-1, layout.token_size)
         return codes[:: max(1, len(codes) // VECTORS)]
 
 
