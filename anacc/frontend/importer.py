@@ -153,6 +153,7 @@ def _import(original: Original, constants: Mapping[str, Known], way: Hypothesis)
         constants={n: array for n, array in scope.constants.items() if n in operands},
         ops=tuple(ops),
         source=source,
+        recoded=tuple(scope.recoded),
     )
 
 

@@ -9,6 +9,7 @@ or such whose zero point takes them out of that range, stay real numbers, which 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -18,6 +19,7 @@ from onnx import GraphProto
 from anacc.frontend.external import Array
 from anacc.frontend.node import Scope
 from anacc.ir import Op, Value
+from anacc.ir.module import Recoded
 
 _LARGEST = 128
 
@@ -45,11 +47,20 @@ def keep_codes(scope: Scope, steps: Mapping[str, Array]) -> None:
     ops: list[Op] = []
     for op in scope.ops:
         step = _step_of(op.operands[1], known) if op.kind in ("conv", "linear") else None
-        found = None if step is None else _integers(scope.constants[op.operands[1]], step, op.kind)
-        if found is None:
+        if step is None:
             ops.append(op)
-        else:
-            ops += _split(scope, op, *found)
+            continue
+        name = op.operands[1]
+        found = _integers(scope.constants[name], step, op.kind)
+        if found is None:
+            lost = _bits_lost(scope.constants[name], step, op.kind)
+            scope.recoded.append(Recoded(name[1:], "weight", lost, 0))
+            ops.append(op)
+            continue
+        ops += _split(scope, op, *found)
+        beyond = int(np.count_nonzero(found[0] == -_LARGEST))
+        if beyond:
+            scope.recoded.append(Recoded(name[1:], "weight", 0.0, beyond))
     scope.ops[:] = ops
 
 
@@ -60,6 +71,18 @@ def _step_of(constant: str, known: Mapping[str, Array]) -> Array | None:
         if not dot:
             return None
     return known[name]
+
+
+def _bits_lost(weight: Array, step: Array, kind: str) -> float:
+    """By how many bits the LSB of a column, 1/127 of its largest weight, exceeds the model's; the
+    most of all columns, or, where scales are not those of columns, against the finest scale."""
+    axis = 0 if kind == "conv" else 1
+    others = tuple(k for k in range(weight.ndim) if k != axis)
+    lsb = np.abs(weight).max(axis=others, initial=0.0) / np.float32(_LARGEST - 1)
+    own = step if step.size in (1, len(lsb)) else np.full(1, step.min(initial=np.inf))
+    share = lsb / own
+    largest = float(share[np.isfinite(share)].max(initial=0.0))
+    return math.log2(largest) if largest > 0 else 0.0
 
 
 def _integers(weight: Array, step: Array, kind: str) -> tuple[Array, Array] | None:

@@ -12,7 +12,7 @@ from onnx import NodeProto, helper
 from anacc.frontend.external import Array
 from anacc.frontend.facts import Facts
 from anacc.ir import BATCH, Level, Module, Op, TensorType, Value, spec_of
-from anacc.ir.module import AttributeValue, Dim
+from anacc.ir.module import AttributeValue, Dim, Recoded
 
 
 class Unsupported(Exception):
@@ -26,6 +26,7 @@ class Scope:
     Attributes:
         stands_for, integers: as `SourceModel` has them.
         steps: scales of integer weights, of tensors that importers made; see `kept`.
+        recoded: what becomes of the codes of integer weights.
     """
 
     values: dict[str, Value] = field(default_factory=dict)
@@ -34,6 +35,7 @@ class Scope:
     stands_for: dict[str, str] = field(default_factory=dict)
     integers: dict[str, tuple[float, int]] = field(default_factory=dict)
     steps: dict[str, Array] = field(default_factory=dict)
+    recoded: list[Recoded] = field(default_factory=list)
 
     def mark(self) -> tuple[int, int, int, int]:
         """The state now, for `undo`."""

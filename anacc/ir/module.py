@@ -191,6 +191,8 @@ class Module:
         constants: arrays by name (`@...`), by reference: never copied by a pass that keeps them.
         ops: in an order in which definitions come before uses.
         source: what host segments and calibration need of the ONNX model; not part of the text.
+        grids: for values that a quantised model quantises, its ONNX tensor and its LSB; not part of
+            the text.
         recoded: what the report says of a quantised model's tensors; not part of the text.
     """
 
@@ -203,6 +205,7 @@ class Module:
     constants: Mapping[str, npt.NDArray[Any]]
     ops: tuple[Op, ...]
     source: Any = None
+    grids: Mapping[str, tuple[str, float]] = field(default_factory=dict)
     recoded: tuple[Recoded, ...] = ()
 
     def type_of(self, name: str) -> Type:

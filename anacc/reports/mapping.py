@@ -3,7 +3,7 @@
 ::
 
     report = schema, model, target, target_files, read_mode, cores, cells, layers, tiles, units,
-             links, bounds, host, macs, warnings, program, options, provenance
+             links, bounds, host, macs, quantisation, warnings, program, options, provenance
 
 Counts of cores and cells are taken from the code, so that they hold for a program that was
 assembled by hand; layers, bounds and host reasons are what the mapper wrote down.
@@ -48,6 +48,10 @@ def report(image: Image) -> dict[str, Any]:
         - `bounds`: for each decision its cost (`value`), a lower `bound`, and their `meaning`.
         - `host`: ONNX `nodes` of each host segment with the `reasons`.
         - `macs`: multiply-adds on `crossbar` and `host`, and the `host_share` in [0, 1] or None.
+        - `quantisation`: for each tensor of a quantised model whose codes the chip does not hold as
+          they are: `tensor`, `kind` (weight or activation), `bits_lost`, log2 of the LSB on the
+          chip over the model's, and `codes_saturated`, how many codes of the weight, or of those
+          that the activation may have, lie beyond -127 ... 127.
         - `warnings`: sentences.
         - `program`: numbers of streams, instructions, channels, weight blocks, weight cells and
           host segments.
@@ -81,6 +85,7 @@ def report(image: Image) -> dict[str, Any]:
         "bounds": mapping.get("bounds") or {},
         "host": mapping.get("host") or [],
         "macs": _macs(mapping.get("macs") or {}),
+        "quantisation": mapping.get("quantisation") or [],
         "warnings": mapping.get("warnings") or [],
         "program": _counts(image),
         "options": dict(manifest.options),

@@ -60,6 +60,13 @@ class _Macs(_Part):
     host: _Count | None = None
 
 
+class _Recoded(_Part):
+    tensor: str | None = None
+    kind: str | None = None
+    bits_lost: float | None = None
+    codes_saturated: _Count | None = None
+
+
 class _Mapping(_Part):
     layers: list[_Layer] | None = None
     tiles: list[_Tile] | None = None
@@ -68,6 +75,7 @@ class _Mapping(_Part):
     bounds: dict[str, _Bound] | None = None
     host: list[_Host] | None = None
     macs: _Macs | None = None
+    quantisation: list[_Recoded] | None = None
     warnings: list[str] | None = None
 
 

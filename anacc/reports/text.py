@@ -64,6 +64,7 @@ def render(report: Mapping[str, Any], width: int = 100, all_rows: bool = False) 
         plain(_summary(report), width),
         _layers(report, width, all_rows),
         _host(report, width, all_rows),
+        _quantisation(report, width, all_rows),
         _bounds(report, width),
         _warnings(report),
     ]
@@ -195,6 +196,24 @@ def _host(report: Mapping[str, Any], width: int, all_rows: bool) -> str:
         for part in report["host"]
     ]
     return plain(table(("on the host", "because"), rows), width) if rows else ""
+
+
+def _quantisation(report: Mapping[str, Any], width: int, all_rows: bool) -> str:
+    entries = report["quantisation"]
+    shown = entries if all_rows else entries[:MAX_LAYERS]
+    rows = [
+        (
+            entry.get("tensor", ""),
+            entry.get("kind", ""),
+            f"{entry.get('bits_lost') or 0.0:.2f}",
+            _number(entry.get("codes_saturated")),
+        )
+        for entry in shown
+    ]
+    header = ("quantised tensor", "kind", "bits lost", "codes saturated")
+    text = plain(table(header, rows, "llrr"), width) if rows else ""
+    hidden = len(entries) - len(shown)
+    return text + (f"... and {hidden} more: `--all` lists them\n" if hidden else "")
 
 
 def _bounds(report: Mapping[str, Any], width: int) -> str:

@@ -33,6 +33,15 @@ def mapping(module: Module, target: Target, warnings: tuple[str, ...]) -> dict[s
             "crossbar": sum(_products(module, op) for op in module.ops),
             "host": sum(op.integer("products") for op in module.ops if op.kind == "host"),
         },
+        "quantisation": [
+            {
+                "tensor": each.tensor,
+                "kind": each.kind,
+                "bits_lost": round(each.bits, 3),
+                "codes_saturated": each.saturated,
+            }
+            for each in module.recoded
+        ],
         "warnings": list(warnings),
     }
 

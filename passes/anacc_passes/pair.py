@@ -68,6 +68,7 @@ class _Pairing:
         real: the float32 value for each integer value that has one.
         pinned: the grid's own codes, scale and zero point, of float32 values.
         bounds: what float32 values lie in, where that is known.
+        grids: the integer tensor behind a float32 value, and its scale.
     """
 
     module: Module
@@ -79,6 +80,7 @@ class _Pairing:
     integers: set[str] = field(default_factory=set)
     pinned: dict[str, tuple[float, int]] = field(default_factory=dict)
     bounds: dict[str, Bounds] = field(default_factory=dict)
+    grids: dict[str, tuple[str, float]] = field(default_factory=dict)
     places: dict[str, int] = field(default_factory=dict)  # of the op that gives a value, in `ops`
 
     def __post_init__(self) -> None:
@@ -104,7 +106,7 @@ class _Pairing:
             if value is not None:
                 self.values[name] = replace(value, scale=scale, zero=zero)
         return rebuild(
-            replace(self.module, outputs=tuple(outputs)),
+            replace(self.module, outputs=tuple(outputs), grids=self.grids),
             self.ops,
             renamed=self.renamed,
             values=self.values.values(),
@@ -209,7 +211,9 @@ class _Pairing:
     def _real_of(self, integers: str) -> str:
         """The float32 value for some integers; its ops are added when it is first needed."""
         if integers not in self.real:
-            self.real[integers] = self._make_real(integers)
+            real = self._make_real(integers)
+            self.real[integers] = real
+            self.grids.setdefault(real, (integers[1:], self._grid(integers).scale))
         return resolve(self.real[integers], self.renamed)
 
     def _make_real(self, integers: str) -> str:

@@ -17,11 +17,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from anacc.ir import Module, Op, Value
+from anacc.ir.module import Recoded
 from anacc_passes.formats import BINARY16, INT8, demands
 from anacc_passes.grids import LARGEST_ZERO, symmetric
 from anacc_passes.integers import is_integer
@@ -76,7 +78,21 @@ class Quantise:
                     values[result] = replace(values[result], scale=hidden)
                 else:
                     settle(result, values[result].scale or _operand_scale(op, values))
-        return replace(module, values=values, ops=tuple(ops))
+        recoded = (*module.recoded, *_recoded(module, values, needed))
+        return replace(module, values=values, ops=tuple(ops), recoded=recoded)
+
+
+def _recoded(
+    module: Module, values: Mapping[str, Value], needed: Mapping[str, frozenset[str]]
+) -> Iterator[Recoded]:
+    """What the codes of each tensor that the model quantises are, in order of the values."""
+    moved = {op.results[0] for op in module.ops if op.kind in _KEEPS}
+    for name, value in values.items():
+        if name in module.grids and INT8 in needed[name] and name not in moved:
+            tensor, lsb = module.grids[name]
+            bits = math.log2((value.scale or lsb) / lsb)
+            kept = abs(bits) < 1e-6  # scales are rounded to binary32
+            yield Recoded(tensor, "activation", 0.0 if kept else bits, int(kept))
 
 
 def _hidden_scale(module: Module, op: Op) -> float:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import onnxruntime as ort
 
 from anacc.ir import BATCH, Module, Op
+from anacc.ir.graph_shapes import INTEGERS
 
 Array = npt.NDArray[Any]
 
@@ -80,7 +81,8 @@ def _conv(op: Op, x: Array, weight: Array, bias: Array | None = None) -> Array:
 def _max_pool(op: Op, x: Array) -> Array:
     a: Any = op.attributes
     windows = _windows(_padded(x, a["pads"], -np.inf), a["kernel"], a["strides"], a["dilations"])
-    return np.asarray(windows.max(axis=tuple(range(x.ndim, windows.ndim))))
+    largest = np.asarray(windows.max(axis=tuple(range(x.ndim, windows.ndim))))
+    return largest.astype(x.dtype) if x.dtype.kind in "iu" else largest
 
 
 def _average_pool(op: Op, x: Array) -> Array:
@@ -148,6 +150,14 @@ def _lstm(op: Op, x: Array, weight: Array, recurrence: Array, *rest: Any) -> tup
     return y, last_h, last_c
 
 
+def _quantise(op: Op, x: Array) -> Array:
+    a: Any = op.attributes
+    low, high = INTEGERS[a["dtype"]]
+    # Binary32, as in ONNX: which side of a tie a number lies on depends on it.
+    steps = np.asarray(x, np.float32) / np.float32(a["scale"])
+    return np.clip(np.rint(steps.astype(np.float64)) + a["zero"], low, high).astype(a["dtype"])
+
+
 _OPS: dict[str, Callable[..., Any]] = {
     "conv": _conv,
     "linear": lambda op, x, w, b=None: np.asarray(x, np.float64) @ w + (0 if b is None else b),
@@ -168,4 +178,8 @@ _OPS: dict[str, Callable[..., Any]] = {
     "expand": _expand,
     "lstm": _lstm,
     "identity": lambda op, x: x,
+    "quantise": _quantise,
+    "dequantise": lambda op, x: (
+        (x.astype(np.float64) - op.attributes["zero"]) * op.attributes["scale"]
+    ),
 }
