@@ -7,6 +7,7 @@ Every node becomes the ops of its operator, or a `host` op with the reason.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from anacc.frontend.batch import (
     judge,
     sizes_in,
 )
+from anacc.frontend.dynamic import DynamicProduct, dynamic_products, import_dynamic_product
 from anacc.frontend.external import Array
 from anacc.frontend.facts import Facts, Input, gather_facts
 from anacc.frontend.inference import DoesNotFit, Known, fold_constants, known_input, misfit
@@ -123,8 +125,14 @@ def _import(original: Original, constants: Mapping[str, Known], way: Hypothesis)
     scope = Scope()
     for entry in way.inputs:
         scope.values[f"%{entry.name}"] = Value(f"%{entry.name}", facts.types[entry.name])
+    products = dynamic_products(nodes, facts.values, outputs.values())
+    within = {each.name: each for found in products.values() for each in found.nodes[:-1]}
     for proto in nodes:
-        _import_node(Node(proto, version, facts, used, scope, frozenset(facts.types)))
+        node = Node(proto, version, facts, used, scope, frozenset(facts.types))
+        if proto.name in products:
+            _import_product(node, products[proto.name], within)
+        elif proto.name not in within:
+            _import_node(node)
     keep_codes(scope, steps_of_weights(original.model.graph, facts.values))
     ops = _live_ops(scope.ops, {f"%{name}" for name in outputs.values()})
     kept = {f"%{entry.name}" for entry in way.inputs} | {r for op in ops for r in op.results if r}
@@ -240,6 +248,26 @@ def _import_node(node: Node) -> None:
         scope.values[name] = Value(name, node.facts.types[name[1:]])
     attributes = {"nodes": (node.name,), "reasons": (reason,)}
     scope.ops.append(Op("host", operands, results, attributes, (node.name,)))
+
+
+def _import_product(
+    last: Node, product: DynamicProduct, waiting: dict[str, NodeProto]
+) -> None:
+    """Add the op of a dynamically quantised product; or those of its nodes, `waiting` for it."""
+    mark = last.scope.mark()
+    try:
+        ends = [product.quantiser.input[0]], [last.proto.output[0]]
+        whole = replace(last, proto=helper.make_node("MatMul", *ends, name=last.name))
+        _check_shapes(whole)
+        _check_elements(whole)
+        import_dynamic_product(last, product)
+        return
+    except Unsupported:
+        last.scope.undo(mark)
+    for proto in product.nodes[:-1]:
+        if waiting.pop(proto.name, None) is not None:
+            _import_node(replace(last, proto=proto))
+    _import_node(last)
 
 
 def _activations(node: Node) -> list[str]:

@@ -268,7 +268,7 @@ class _Pairing:
             self.bounds[source] = self.bounds.pop(result)
             return source
         else:
-            self._pin_moved(source, pin)
+            self._pin_moved(source, pin, (op.results[0][1:], grid.scale))
             place = self.places.pop(source)
             maker = self.ops[place]
             results = tuple(result if name == source else name for name in maker.results)
@@ -277,7 +277,7 @@ class _Pairing:
             self.renamed[source] = result
         return result
 
-    def _pin_moved(self, name: str, pin: tuple[float, int]) -> None:
+    def _pin_moved(self, name: str, pin: tuple[float, int], grid: tuple[str, float]) -> None:
         """Give the grid also to what was only moved to make a value."""
         place = self.places.get(name)
         if place is None or self.ops[place].kind not in (*MOVES, "max_pool", "identity"):
@@ -286,7 +286,8 @@ class _Pairing:
             if operand not in self.pinned and len(self.consumers.get(operand, ())) == 1:
                 if operand not in self.returned:
                     self.pinned[operand] = pin
-                    self._pin_moved(operand, pin)
+                    self.grids[operand] = grid
+                    self._pin_moved(operand, pin, grid)
 
     def _beyond(self, op: Op, grid: Grid, source: str) -> tuple[float | None, float | None]:
         """The bounds of the grid that must be kept by a clamp."""

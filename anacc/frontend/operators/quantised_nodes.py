@@ -39,8 +39,14 @@ class Operand:
     axis: int = 0
 
 
-class _Real:
-    """The node on real numbers."""
+class RealNode:
+    """A node on integers, as a node of another operator on real numbers.
+
+    Args:
+        node: the node.
+        kind: the operator on real numbers.
+        dropped: attributes of the node that this one has not.
+    """
 
     def __init__(self, node: Node, kind: str, dropped: Sequence[str] = ()) -> None:
         self.node, self.kind, self.dropped = node, kind, dropped
@@ -48,11 +54,20 @@ class _Real:
         self.types: dict[str, TensorType] = {}
         self.values: dict[str, Array] = {}
 
-    def take(self, operand: Operand) -> None:
-        """Add an input: real numbers in place of integers."""
+    def take_float(self, tensor: str) -> None:
+        """Add an input that is a tensor of real numbers already."""
+        self.inputs.append(tensor)
+
+    def take(self, operand: Operand, factor: Array | None = None) -> None:
+        """Add an input: real numbers in place of integers; `factor` is the scale of a constant where
+        the node has none.
+
+        Raises:
+            Unsupported: if scales and zero points are not known.
+        """
         node = self.node
         if node.constant(operand.position) is not None:
-            self._constant(operand)
+            self._constant(operand, factor)
             return
         tensor = node.proto.input[operand.position]
         grid = grid_of(node, operand.scale, operand.zero)
@@ -64,18 +79,20 @@ class _Real:
         node.scope.integers[name] = grid
         self._add(name[1:], TensorType("float32", node.type(operand.position).shape))
 
-    def _constant(self, operand: Operand) -> None:
+    def _constant(self, operand: Operand, factor: Array | None) -> None:
         integers = np.asarray(self.node.constant(operand.position))
-        scale = np.float32(1) if operand.scale < 0 else self._parameter(operand.scale)
+        scale = np.ones(1, np.float32) if factor is None else factor
+        if operand.scale >= 0:
+            scale = self._parameter(operand.scale)
         zero = np.int8(0)
         if operand.zero >= 0 and self.node.has(operand.zero):
             zero = self._parameter(operand.zero)
         shape = [1] * integers.ndim
         if integers.ndim:
             shape[operand.axis] = -1
-        factor = np.asarray(scale, np.float32).reshape(shape)
+        steps = np.asarray(scale, np.float32).reshape(shape)
         shifted = integers.astype(np.int64) - np.asarray(zero, np.int64).reshape(shape)
-        self.add_constant(operand.position, (shifted.astype(np.float32) * factor), factor)
+        self.add_constant(operand.position, shifted.astype(np.float32) * steps, steps)
 
     def _parameter(self, position: int) -> Array:
         value = self.node.constant(position)
@@ -136,7 +153,7 @@ def _import(
     result: tuple[int, int],
     dropped: Sequence[str] = (),
 ) -> None:
-    real = _Real(node, kind, dropped)
+    real = RealNode(node, kind, dropped)
     for operand in operands:
         real.take(operand)
     real.build(grid_at(node, *result))
@@ -145,14 +162,14 @@ def _import(
 @imports("QLinearConv", elements=QUANTISED)
 def import_qlinear_conv(node: Node) -> None:
     """QLinearConv becomes what Conv does, between `dequantise` and `quantise`."""
-    real = _Real(node, "Conv")
+    real = RealNode(node, "Conv")
     real.take(Operand(0, 1, 2))
     real.take(Operand(3, 4, 5))
     _add_bias(real, 8, 1, 4)
     real.build(grid_at(node, 6, 7))
 
 
-def _add_bias(real: _Real, position: int, first: int, second: int, factor: float = 1.0) -> None:
+def _add_bias(real: RealNode, position: int, first: int, second: int, factor: float = 1.0) -> None:
     """Add a bias of integers, whose scale is the product of two scales and a factor."""
     node = real.node
     if not node.has(position):
@@ -185,7 +202,7 @@ def import_matmul_integer(node: Node) -> None:
 @imports(f"{MICROSOFT}.QGemm", elements=QUANTISED)
 def import_qgemm(node: Node) -> None:
     """QGemm becomes what Gemm does, between `dequantise` and `quantise`."""
-    real = _Real(node, "Gemm", ("beta",))
+    real = RealNode(node, "Gemm", ("beta",))
     real.take(Operand(0, 1, 2))
     real.take(Operand(3, 4, 5, axis=0 if node.attribute("transB", 0) else -1))
     _add_bias(real, 6, 1, 4, float(node.attribute("alpha", 1.0)))
