@@ -37,9 +37,9 @@ class Grid:
         return (INTEGERS[self.dtype][1] - self.zero) * self.scale
 
     @property
-    def starts_at_zero(self) -> bool:
-        """Whether saturating below does what a relu does."""
-        return INTEGERS[self.dtype][0] == self.zero
+    def ends_at_zero(self) -> bool:
+        """Whether an end of the range is 0: saturating there does what a relu does."""
+        return self.zero in INTEGERS[self.dtype]
 
     @property
     def codes(self) -> tuple[float, int]:

@@ -9,8 +9,9 @@ all values that crossbars take on such a grid, so that the pair costs nothing:
 2.  Integers that are moved between the two are moved as that value.
 3.  What saturating to the integer type does beyond what saturating to the chip's codes does becomes
     a `clamp`, or merges with the relu or clamp before: a zero point at the end of the type's range
-    stands for a relu.  Two exceptions: what is known to lie in the range, and what only operations
-    read that the LDPU does next, in binary16, unless it stands for a relu.
+    stands for a relu.  Exceptions: what is known to lie in the range; and, unless it stands for a
+    relu, what crossbars take from the host, and what only operations read that the LDPU does next,
+    in binary16, where nothing saturates.
 4.  Where the value before the pair has other readers, an `affine` makes a copy that takes the grid.
 5.  A `dequantise` with another scale or zero point than its integers were made with is an `affine`.
 6.  `dequantise` of what the host gives, and `quantise` of what it takes, are left: they are borders.
@@ -27,6 +28,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from anacc.frontend import SourceModel
 from anacc.ir import Module, Op, TensorType, Value
 from anacc_passes.formats import MOVES
 from anacc_passes.grids import Grid, symmetric
@@ -106,12 +108,27 @@ class _Pairing:
             if value is not None:
                 self.values[name] = replace(value, scale=scale, zero=zero)
         return rebuild(
-            replace(self.module, outputs=tuple(outputs), grids=self.grids),
+            replace(
+                self.module, outputs=tuple(outputs), grids=self.grids, source=self._source()
+            ),
             self.ops,
             renamed=self.renamed,
             values=self.values.values(),
             constants=self.constants,
         )
+
+    def _source(self) -> Any:
+        """The source, which knows what the new values stand for."""
+        source = self.module.source
+        if not isinstance(source, SourceModel):
+            return source
+        stands_for, integers = dict(source.stands_for), dict(source.integers)
+        for name, real in self.real.items():
+            if real[1:] not in source.types and real not in stands_for:
+                grid = self._grid(name)
+                stands_for[real] = name[1:]
+                integers[real] = (grid.scale, grid.zero)
+        return replace(source, stands_for=stands_for, integers=integers)
 
     def _moves_integers(self, op: Op) -> bool:
         return is_integer(self.module, op.results[0])
@@ -221,8 +238,7 @@ class _Pairing:
         kind = TensorType("float32", self.module.tensor(integers).shape)
         self.values[result] = Value(result, kind)
         if self._is_held(integers):
-            readers = [op for op in self.consumers[integers] if op.kind == "dequantise"]
-            origins = tuple(dict.fromkeys(name for op in readers[:1] for name in op.origins))
+            origins = self.consumers[integers][0].origins
             attributes = {"scale": grid.scale, "zero": grid.zero}
             self._add(Op("dequantise", (integers,), (result,), attributes, origins))
             self.pinned[result] = grid.codes
@@ -297,9 +313,11 @@ class _Pairing:
         low = grid.low if known[0] < grid.low - margin else None
         high = grid.high if known[1] > grid.high + margin else None
         if readers <= _LDPU_NEXT:
-            return (low if grid.starts_at_zero else None), None
+            return (low, high) if grid.ends_at_zero else (None, None)
         place = self.places.get(source)
         moved = place is not None and self.ops[place].kind in (*MOVES, "max_pool")
+        if readers <= _TAKE_CODES and self._is_held(source) and not grid.ends_at_zero:
+            return None, None
         if readers <= _TAKE_CODES and not (moved and self._is_pinned_below(source)):
             reach = LARGEST_CODE * symmetric(*grid.codes) - margin
             low = None if grid.low <= -reach else low
