@@ -5,8 +5,8 @@ ONNX Runtime's quantiser writes a product of x with constant integers w as
     q, s, z = DynamicQuantizeLinear(x)
     y = Mul(Cast(MatMulInteger(q, w, z, w_zero)), Mul(s, w_scale))
 
-or with ConvInteger.  The scale s cancels: but for rounding, y is x times (w - w_zero) * w_scale.  So
-these nodes are imported as that one product, where nothing else reads what is between them.
+or with ConvInteger.  The scale s cancels: but for rounding, y is x times (w - w_zero) * w_scale.
+So these nodes are imported as that one product, where nothing else reads what is between them.
 """
 
 from __future__ import annotations

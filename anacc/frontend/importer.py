@@ -126,13 +126,13 @@ def _import(original: Original, constants: Mapping[str, Known], way: Hypothesis)
     for entry in way.inputs:
         scope.values[f"%{entry.name}"] = Value(f"%{entry.name}", facts.types[entry.name])
     products = dynamic_products(nodes, facts.values, outputs.values())
-    within = {each.name: each for found in products.values() for each in found.nodes[:-1]}
+    within = {proto.name: proto for found in products.values() for proto in found.nodes[:-1]}
     for proto in nodes:
-        node = Node(proto, version, facts, used, scope, frozenset(facts.types))
-        if proto.name in products:
-            _import_product(node, products[proto.name], within)
-        elif proto.name not in within:
-            _import_node(node)
+        each = Node(proto, version, facts, used, scope, frozenset(facts.types))
+        if each.name in products:
+            _import_product(each, products[each.name], within)
+        elif each.name not in within:
+            _import_node(each)
     keep_codes(scope, steps_of_weights(original.model.graph, facts.values))
     ops = _live_ops(scope.ops, {f"%{name}" for name in outputs.values()})
     kept = {f"%{entry.name}" for entry in way.inputs} | {r for op in ops for r in op.results if r}
@@ -250,9 +250,7 @@ def _import_node(node: Node) -> None:
     scope.ops.append(Op("host", operands, results, attributes, (node.name,)))
 
 
-def _import_product(
-    last: Node, product: DynamicProduct, waiting: dict[str, NodeProto]
-) -> None:
+def _import_product(last: Node, product: DynamicProduct, waiting: dict[str, NodeProto]) -> None:
     """Add the op of a dynamically quantised product; or those of its nodes, `waiting` for it."""
     mark = last.scope.mark()
     try:

@@ -1,8 +1,8 @@
 """Weights of quantised models keep their codes.
 
 The weights of a quantised model are integers and a scale; constants fold, so that importers see
-float32 numbers.  What is a product of integers in [-128, 127] with one scale for each output column,
-bit for bit, is written as those integers, of type int8, and an `affine` with the scales behind the
+float32 numbers.  What is, bit for bit, a product of integers in [-128, 127] with one scale for each
+output column is written as those integers, of type int8, and an `affine` with the scales behind the
 convolution or product: fusing gives them to the LDPU.  All other weights, blocked ones for example,
 or such whose zero point takes them out of that range, stay real numbers, which are quantised anew.
 """

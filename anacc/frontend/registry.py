@@ -19,7 +19,7 @@ QUANTISED = ("int8", "uint8", "int16", "uint16")
 """Element types of the activations of quantised models."""
 
 MICROSOFT = "com.microsoft"
-"""The domain of ONNX Runtime's own operators; the table lists them as `com.microsoft.QLinearAdd`."""
+"""The domain of ONNX Runtime's own operators, which the table lists as `com.microsoft.QGemm`."""
 
 Constraint = Callable[[Node], bool]
 """A condition; the docstring ends the sentence "it runs on the chip only if ..."."""

@@ -1,9 +1,11 @@
 """The graph vocabulary: what networks are made of after import.
 
-Every op but `host` takes and gives float32 tensors; `quantise` gives and `dequantise` takes integers
-of ONNX, which data movement and `max_pool` may move before `anacc_passes.pair`.  A shape holds the batch as `BATCH`; a module
-with a fixed batch of one may do without, and then has the integer 1 in its place.  Where an
-attribute is a shape, `BATCH` may stand in it.  Values are called as in ONNX: tensor `t` is `%t`.
+Every op but `host` takes and gives float32 tensors; `quantise` gives and `dequantise` takes
+integers of ONNX, which data movement and `max_pool` may move before `anacc_passes.pair`.
+
+A shape holds the batch as `BATCH`; a module with a fixed batch of one may do without, and then has
+the integer 1 in its place.  Where an attribute is a shape, `BATCH` may stand in it.  Values are
+called as in ONNX: tensor `t` is `%t`.
 
 The shape rules are in `anacc.ir.graph_shapes`.
 """

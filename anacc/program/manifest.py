@@ -26,8 +26,8 @@ class Border(_Strict):
     consecutive `token_size` elements of the channel are one token.
 
     An INT8 channel holds clamp(rint((v - zero) / scale), -127, 127), a BINARY16 channel
-    h((v - zero) / scale); back, v = element * scale + zero in binary32.  A TENSOR channel holds the tensor itself and ignores
-    `permutation`, `scale` and `zero`.
+    h((v - zero) / scale); back, v = element * scale + zero in binary32.  A TENSOR channel holds
+    the tensor itself and ignores `permutation`, `scale` and `zero`.
     """
 
     name: str  # the ONNX tensor

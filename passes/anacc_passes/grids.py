@@ -13,9 +13,9 @@ from anacc.ir.graph_shapes import INTEGERS
 from anacc_passes.ranges import LARGEST_CODE
 
 LARGEST_ZERO = LARGEST_CODE // 4 + 1
-"""The largest zero point that a tensor keeps, 32, a quarter of the range.  Every row is driven by it
-for a zero, and the converter has to hold that charge; beyond a quarter of the range this costs more
-of the converter's range than the one bit that symmetric codes can lose."""
+"""The largest zero point that a tensor keeps, 32, a quarter of the range.  Every row is driven by
+it for a zero, and the converter has to hold that charge; beyond a quarter of the range this costs
+more of the converter's range than the one bit that symmetric codes can lose."""
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ A `dequantise` of a `quantise` gives back what went in, on the grid of the integ
 all values that crossbars take on such a grid, so that the pair costs nothing:
 
 1.  The value takes the grid: its scale and zero point are set, and calibration leaves them alone.
-    Where it alone is what a reshape, transpose, slice, pad, expand, concatenation or maximum pooling
-    moved, so does what these moved.
+    Where it alone is what a reshape, transpose, slice, pad, expand, concatenation or maximum
+    pooling moved, so does what these moved.
 2.  Integers that are moved between the two are moved as that value.
 3.  What saturating to the integer type does beyond what saturating to the chip's codes does becomes
     a `clamp`, or merges with the relu or clamp before: a zero point at the end of the type's range
@@ -14,8 +14,8 @@ all values that crossbars take on such a grid, so that the pair costs nothing:
     in binary16, where nothing saturates.
 4.  Where the value before the pair has other readers, an `affine` makes a copy that takes the grid.
 5.  A `dequantise` with another scale or zero point than its integers were made with is an `affine`.
-6.  `dequantise` of what the host gives, and `quantise` of what it takes, are left: they are borders.
-    No other op takes or gives integers afterwards.
+6.  `dequantise` of what the host gives, and `quantise` of what it takes, are left: they are
+    borders.  No other op takes or gives integers afterwards.
 """
 
 from __future__ import annotations
@@ -30,20 +30,12 @@ import numpy.typing as npt
 
 from anacc.frontend import SourceModel
 from anacc.ir import Module, Op, TensorType, Value
+from anacc.ir.module import AttributeValue
 from anacc_passes.formats import MOVES
-from anacc_passes.grids import Grid, symmetric
+from anacc_passes.grids import Grid
 from anacc_passes.integers import INTEGER_MOVES, is_integer
-from anacc_passes.ranges import LARGEST_CODE
 from anacc_passes.rewrite import rebuild, resolve
-
-_TAKE_CODES = {"conv", "linear", "average_pool"}
-_LDPU_NEXT = {"affine", "add", "relu", "clamp"}
-_PASS_ON = (*MOVES, "max_pool", "identity", "quantise", "dequantise")
-_LARGEST = float(np.finfo(np.float32).max)
-_EVERYTHING = (-math.inf, math.inf)
-_ROUNDING = 1e-6  # of a range: bounds that differ by less are the same
-
-Bounds = tuple[float, float]
+from anacc_passes.saturation import EVERYTHING, LARGEST, Bounds, beyond, bounds_of, readers
 
 
 @dataclass(frozen=True)
@@ -104,13 +96,10 @@ class _Pairing:
             self._integers_of(value)
             outputs.append((name, resolve(value, self.renamed)))
         for name, (scale, zero) in self.pinned.items():
-            value = self.values.get(name, self.module.values.get(name))
-            if value is not None:
-                self.values[name] = replace(value, scale=scale, zero=zero)
+            held = self.values.get(name) or self.module.values[name]
+            self.values[name] = replace(held, scale=scale, zero=zero)
         return rebuild(
-            replace(
-                self.module, outputs=tuple(outputs), grids=self.grids, source=self._source()
-            ),
+            replace(self.module, outputs=tuple(outputs), grids=self.grids, source=self._source()),
             self.ops,
             renamed=self.renamed,
             values=self.values.values(),
@@ -151,7 +140,7 @@ class _Pairing:
             self._describe(op.results[0], op, operands)
 
     def _for_host(self, name: str) -> str:
-        """The operand of a host op, by an ONNX name: ONNX Runtime computes the tensor `name` from it.
+        """The operand of a host op, by an ONNX name: what ONNX Runtime computes `name` from.
 
         Where the value of a pair is called after another tensor, the host gets the integers.
         """
@@ -178,7 +167,8 @@ class _Pairing:
         made = producer.kind == "quantise" and name not in self.real
         source = resolve(producer.operands[0], self.renamed) if made else self._real_of(name)
         grid = self._grid(name)
-        attributes = {"scale": grid.scale, "zero": grid.zero, "dtype": grid.dtype}
+        attributes: dict[str, AttributeValue] = {"scale": grid.scale, "zero": grid.zero}
+        attributes["dtype"] = grid.dtype
         self._add(Op("quantise", (source,), (name,), attributes, producer.origins))
 
     def _describe(self, result: str, op: Op, operands: tuple[str, ...]) -> None:
@@ -187,10 +177,10 @@ class _Pairing:
         pin = pins.pop() if len(pins) == 1 else None
         if op.kind in (*MOVES, "max_pool", "identity") and pin is not None:
             self.pinned[result] = pin
-        self.bounds[result] = _bounds_of(op, [self._bounds(name) for name in operands])
+        self.bounds[result] = bounds_of(op, [self._bounds(name) for name in operands])
 
     def _bounds(self, name: str) -> Bounds:
-        return self.bounds.get(name, _EVERYTHING)
+        return self.bounds.get(name, EVERYTHING)
 
     def _grid(self, name: str) -> Grid:
         value = self.module.values[name]
@@ -239,8 +229,8 @@ class _Pairing:
         self.values[result] = Value(result, kind)
         if self._is_held(integers):
             origins = self.consumers[integers][0].origins
-            attributes = {"scale": grid.scale, "zero": grid.zero}
-            self._add(Op("dequantise", (integers,), (result,), attributes, origins))
+            described = {"scale": grid.scale, "zero": grid.zero}
+            self._add(Op("dequantise", (integers,), (result,), described, origins))
             self.pinned[result] = grid.codes
             self.bounds[result] = (grid.low, grid.high)
             return result
@@ -273,8 +263,8 @@ class _Pairing:
             min(self._bounds(source)[1], grid.high),
         )
         if low is not None or high is not None:
-            bounds = {"low": -_LARGEST if low is None else low}
-            bounds["high"] = _LARGEST if high is None else high
+            bounds = {"low": -LARGEST if low is None else low}
+            bounds["high"] = LARGEST if high is None else high
             self._clamp(source, result, bounds, alone, op.origins)
         elif not alone:
             self._affine(source, result, 1.0, 0.0, op.origins)
@@ -306,37 +296,16 @@ class _Pairing:
                     self._pin_moved(operand, pin, grid)
 
     def _beyond(self, op: Op, grid: Grid, source: str) -> tuple[float | None, float | None]:
-        """The bounds of the grid that must be kept by a clamp."""
-        readers = self._readers(op.results[0])
-        known = self._bounds(source)
-        margin = _ROUNDING * (grid.high - grid.low)
-        low = grid.low if known[0] < grid.low - margin else None
-        high = grid.high if known[1] > grid.high + margin else None
-        if readers <= _LDPU_NEXT:
-            return (low, high) if grid.ends_at_zero else (None, None)
+        """The bounds of the grid that a clamp must keep."""
         place = self.places.get(source)
         moved = place is not None and self.ops[place].kind in (*MOVES, "max_pool")
-        if readers <= _TAKE_CODES and self._is_held(source) and not grid.ends_at_zero:
-            return None, None
-        if readers <= _TAKE_CODES and not (moved and self._is_pinned_below(source)):
-            reach = LARGEST_CODE * symmetric(*grid.codes) - margin
-            low = None if grid.low <= -reach else low
-            high = None if grid.high >= reach else high
-        return low, high
+        own_codes = not (moved and self._is_pinned_below(source))
+        takers = readers(self.consumers, self.returned, op.results[0])
+        return beyond(grid, self._bounds(source), takers, self._is_held(source), own_codes)
 
     def _is_pinned_below(self, name: str) -> bool:
         """Whether what was moved to make a value has a grid already."""
         return any(operand in self.pinned for operand in self.ops[self.places[name]].operands)
-
-    def _readers(self, name: str) -> set[str]:
-        """The kinds of the ops that take a value, through all that only moves it."""
-        found = {"output"} if name in self.returned else set()
-        for op in self.consumers[name]:
-            if op.kind in _PASS_ON:
-                found |= self._readers(op.results[0])
-            else:
-                found.add(op.kind)
-        return found
 
     def _clamp(
         self,
@@ -349,7 +318,7 @@ class _Pairing:
         place = self.places.get(source)
         before = self.ops[place] if place is not None else None
         if alone and before is not None and place is not None and before.kind in ("relu", "clamp"):
-            low, high = _bounds_of(before, [_EVERYTHING])
+            low, high = bounds_of(before, [EVERYTHING])
             merged = {"low": max(low, bounds["low"]), "high": min(high, bounds["high"])}
             if merged["low"] <= merged["high"]:
                 self.ops[place] = replace(
@@ -383,22 +352,3 @@ class _Pairing:
         if not isinstance(kind, TensorType):
             raise TypeError(f"{name} is a channel")
         return kind
-
-
-def _bounds_of(op: Op, operands: list[Bounds]) -> Bounds:
-    """What the result of an op lies in, given what its operands lie in."""
-    if op.kind == "sigmoid":
-        return 0.0, 1.0
-    if op.kind == "tanh":
-        return -1.0, 1.0
-    if op.kind not in ("relu", "clamp", "max_pool", "average_pool", "identity", *MOVES):
-        return _EVERYTHING
-    low, high = min(b[0] for b in operands), max(b[1] for b in operands)
-    if op.kind == "relu":
-        return max(low, 0.0), max(high, 0.0)
-    if op.kind == "clamp":
-        return max(low, op.number("low")), min(high, op.number("high"))
-    if op.kind in ("pad", "average_pool"):
-        value = op.number("value")  # padding of a pooling counts as 0, if it counts
-        return min(low, value), max(high, value)
-    return low, high

@@ -72,6 +72,7 @@ def float_model(seed: int, convolutional: bool) -> onnx.ModelProto:
         taken = (weight((outputs, inputs // group, 3, 3), fan_in**-0.5), weight((outputs,), 0.1))
         return add("Conv", x, *taken, kernel_shape=[3, 3], group=group, **attributes)
 
+    shape: list[int | str]
     if convolutional:
         channels, width = int(rng.integers(2, 5)), int(rng.integers(4, 9))
         x = conv("x", channels, width, pads=[1, 1, 1, 1])
@@ -103,7 +104,7 @@ def float_model(seed: int, convolutional: bool) -> onnx.ModelProto:
     graph = helper.make_graph(
         nodes,
         "g",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, list(shape))],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 4])],
         weights,
     )

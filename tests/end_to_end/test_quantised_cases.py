@@ -158,8 +158,7 @@ CASES: dict[str, tuple[str, int]] = {
         0,
     ),
     "weights of four bits": (
-        "g (float[N,10] x) => (float[N,5] y) { M = DequantizeLinear (four, ws) "
-        "y = MatMul (x, M) }",
+        "g (float[N,10] x) => (float[N,5] y) { M = DequantizeLinear (four, ws) y = MatMul (x, M) }",
         0,
     ),
     "weights in blocks": (
@@ -216,9 +215,7 @@ def feeds_of(model: onnx.ModelProto) -> list[dict[str, Array]]:
     if dtype == np.float32:
         return [{"x": rng.normal(0, 0.8, shape).astype(np.float32)} for _ in range(3)]
     limits = np.iinfo(dtype)
-    return [
-        {"x": rng.integers(limits.min, limits.max + 1, shape).astype(dtype)} for _ in range(3)
-    ]
+    return [{"x": rng.integers(limits.min, limits.max + 1, shape).astype(dtype)} for _ in range(3)]
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -226,7 +223,8 @@ def test_case(precise: Path, case: str) -> None:
     """All executors give the same bits, and what ONNX Runtime gives for the graph as it is.
 
     Two layers at most, whose input errs twice as much as a code (symmetric codes lose a bit), and
-    all of that again as ONNX Runtime rounds too: see `assert_accurate`.  An integer may be the next.
+    all of that again as ONNX Runtime rounds too: see `assert_accurate`.  An integer may be the
+    next one.
     """
     text, segments = CASES[case]
     model = model_of(text)
@@ -239,5 +237,6 @@ def test_case(precise: Path, case: str) -> None:
         found, expected = program.run(feed), plain_results(model, feed)
         for name, array in expected.items():
             assert found[name].dtype == array.dtype
-            one = [{name: each[name].astype(np.float32)} for each in (found, expected)]
-            assert_accurate(*one, noise=0.1, least=0.0 if array.dtype == np.float32 else 1.0)
+            real = ({name: each[name].astype(np.float32)} for each in (found, expected))
+            least = 0.0 if array.dtype == np.float32 else 1.0
+            assert_accurate(next(real), next(real), noise=0.1, least=least)

@@ -155,7 +155,8 @@ def _quantise(op: Op, x: Array) -> Array:
     low, high = INTEGERS[a["dtype"]]
     # Binary32, as in ONNX: which side of a tie a number lies on depends on it.
     steps = np.asarray(x, np.float32) / np.float32(a["scale"])
-    return np.clip(np.rint(steps.astype(np.float64)) + a["zero"], low, high).astype(a["dtype"])
+    numbers = np.clip(np.rint(steps.astype(np.float64)) + a["zero"], low, high)
+    return np.asarray(numbers, a["dtype"])
 
 
 _OPS: dict[str, Callable[..., Any]] = {

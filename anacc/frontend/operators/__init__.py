@@ -1,7 +1,15 @@
 """The importers of ONNX operators, grouped by theme; importing this package fills the table."""
 
-from anacc.frontend.operators import convolution, elementwise, linear, movement, pooling
-from anacc.frontend.operators import quantised, quantised_nodes, recurrent
+from anacc.frontend.operators import (
+    convolution,
+    elementwise,
+    linear,
+    movement,
+    pooling,
+    quantised,
+    quantised_nodes,
+    recurrent,
+)
 
 __all__ = [
     "convolution",

@@ -42,7 +42,9 @@ def grid_at(node: Node, scale: int, zero: int) -> tuple[float, int]:
     return found
 
 
-@imports("QuantizeLinear", f"{MICROSOFT}.QuantizeLinear", requires=(has_one_scale,), elements=_ELEMENTS)
+@imports(
+    "QuantizeLinear", f"{MICROSOFT}.QuantizeLinear", requires=(has_one_scale,), elements=_ELEMENTS
+)
 def import_quantize_linear(node: Node) -> None:
     """QuantizeLinear becomes `quantise`."""
     scale, zero = grid_at(node, 1, 2)
@@ -50,7 +52,12 @@ def import_quantize_linear(node: Node) -> None:
     node.emit("quantise", (node.value(0),), scale=scale, zero=zero, dtype=dtype)
 
 
-@imports("DequantizeLinear", f"{MICROSOFT}.DequantizeLinear", requires=(has_one_scale,), elements=_ELEMENTS)
+@imports(
+    "DequantizeLinear",
+    f"{MICROSOFT}.DequantizeLinear",
+    requires=(has_one_scale,),
+    elements=_ELEMENTS,
+)
 def import_dequantize_linear(node: Node) -> None:
     """DequantizeLinear becomes `dequantise`."""
     scale, zero = grid_at(node, 1, 2)

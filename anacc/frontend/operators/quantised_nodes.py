@@ -59,8 +59,11 @@ class RealNode:
         self.inputs.append(tensor)
 
     def take(self, operand: Operand, factor: Array | None = None) -> None:
-        """Add an input: real numbers in place of integers; `factor` is the scale of a constant where
-        the node has none.
+        """Add an input: real numbers in place of integers.
+
+        Args:
+            operand: the integers.
+            factor: the scale of a constant where the node has none.
 
         Raises:
             Unsupported: if scales and zero points are not known.
@@ -84,7 +87,7 @@ class RealNode:
         scale = np.ones(1, np.float32) if factor is None else factor
         if operand.scale >= 0:
             scale = self._parameter(operand.scale)
-        zero = np.int8(0)
+        zero: Array = np.zeros(1, np.int8)
         if operand.zero >= 0 and self.node.has(operand.zero):
             zero = self._parameter(operand.zero)
         shape = [1] * integers.ndim

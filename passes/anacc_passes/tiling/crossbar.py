@@ -216,8 +216,8 @@ def _weight(builder: Builder, op: Op) -> FloatArray:
 
 
 def _scale(builder: Builder, op: Op) -> FloatArray:
-    """The layer's scale, for each column; where weights are codes, times the factors of its operand,
-    of which a column of a depthwise convolution reads one."""
+    """The layer's scale, for each column; where weights are codes, times the factors of its
+    operand, of which a column of a depthwise convolution reads one."""
     weight, scale = (builder.module.constants[name] for name in op.operands[1:3])
     factors = _factors(builder, op)
     if factors is None or weight.dtype.kind != "i":

@@ -157,9 +157,7 @@ def addresses(nest: Nest) -> npt.NDArray[np.int64]:
     return found.reshape(int(np.prod(counts, dtype=np.int64)), -1)
 
 
-def windows(
-    codes: Codes, stores: Sequence[Nest], load: Nest, size: int, fill: int = 0
-) -> Codes:
+def windows(codes: Codes, stores: Sequence[Nest], load: Nest, size: int, fill: int = 0) -> Codes:
     """Some of the windows that a gather reads, shape (n, window), n at most about `VECTORS`.
 
     Args:

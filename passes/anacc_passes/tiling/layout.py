@@ -83,8 +83,8 @@ def is_convolution(module: Module, op: Op) -> bool:
 
 
 def layouts(module: Module) -> dict[str, Layout]:
-    """The layout of every value of a layer-level module with a known shape, of float32 numbers or of
-    integers that may be quantised ones."""
+    """The layout of every value of a layer-level module with a known shape, of float32 numbers or
+    of integers that may be quantised ones."""
     tied: nx.Graph[str] = nx.Graph()
     spatial: set[str] = set()
     for op in module.ops:

@@ -84,7 +84,7 @@ class RowTile:
         adc: converter settings.
         snr: of the conversion on calibration data, in dB, if it was measured.
         scale: real value of one count of each column, shape (columns,).
-        shift: real value of what the zero points of the inputs add to each column, shape (columns,).
+        shift: real value of what the inputs' zero points add to each column, shape (columns,).
     """
 
     item: Inputs
