@@ -98,6 +98,32 @@ class Program:
             first_sample=first_sample,
         )
 
+    def run_steps(
+        self, stream: Feed, states: Mapping[str, str], *, executor: Executor = "native"
+    ) -> dict[str, npt.NDArray[Any]]:
+        """Run a streaming model step by step, its states fed back.
+
+        Args:
+            stream: for each input an array (steps, *shape); for a state, which begins with zeros
+                if it is left out, where it begins, (*shape).
+            states: for inputs that are states the name of the output that feeds them.
+            executor: as for `run`.
+
+        Returns:
+            An array (steps, *shape) for each output, by name; none if there are no steps.
+
+        Raises:
+            FeedError: the stream does not fit the model.
+            UsageError: there is no such state.
+            ProgramError: as `run`.
+        """
+        from anacc.streaming import stacked, steps
+
+        found = steps(
+            lambda feed: self.run(feed, executor=executor), _arrays(stream), self.inputs, states
+        )
+        return stacked(outputs for _, outputs in found)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the program to a file, which appears whole or not at all.
 
@@ -143,6 +169,7 @@ def compile(
     shapes: Mapping[str, int] | None = None,
     calibration_method: str = "minmax",
     packing: str = "auto",
+    states: Mapping[str, str] | None = None,
 ) -> Program:
     """Compile an ONNX model for a chip.
 
@@ -156,6 +183,8 @@ def compile(
         shapes: sizes of symbolic dimensions other than the batch, by name.
         calibration_method: how a range becomes a scale: `minmax`, `percentile`, `mse`, `entropy`.
         packing: whether layers share crossbars: `auto`, `always` or `never`.
+        states: of a streaming model: for inputs that are states the name of the output that feeds
+            them.  `calibration` then is streams, as for `Program.run_steps`.
 
     Returns:
         The program.  Warnings of the compiler are issued as Python warnings, and are part of its
@@ -182,6 +211,7 @@ def compile(
         shapes=shapes,
         calibration_method=calibration_method,
         packing=packing,
+        states=states,
         warn=messages.append,
     )
     for message in messages:

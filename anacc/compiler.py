@@ -20,6 +20,7 @@ from anacc.options import checked_choice, checked_path, checked_seed, checked_si
 from anacc.program.check import check
 from anacc.program.image import Image
 from anacc.program.manifest import Port, TensorType
+from anacc.streaming import steps
 from anacc.targets import Target, load_target
 from anacc_backends.decisions import conversion_warnings
 from anacc_backends.emit import Origin, emit
@@ -100,6 +101,7 @@ def compile_image(
     shapes: Mapping[str, int] | None = None,
     calibration_method: str = "minmax",
     packing: str = "auto",
+    states: Mapping[str, str] | None = None,
     dump_ir: Path | None = None,
     print_ir_after: str | None = None,
     write: Callable[[str], None] = print,
@@ -118,6 +120,8 @@ def compile_image(
         shapes: sizes of symbolic dimensions, by name.
         calibration_method: see `anacc_passes.ranges`.
         packing: `auto`, `always` or `never`; see `anacc_passes.place`.
+        states: for inputs that are states the name of the output that feeds them; `calibration`
+            then is streams, see `anacc.streaming`, which run step by step in ONNX Runtime.
         dump_ir: folder for the module after each pass.
         print_ir_after: name of a pass after which the module's text goes to `write`.
         write: what prints the module.
@@ -148,11 +152,14 @@ def compile_image(
         raise FeedError(
             "the calibration data has no feed", "leave it out for a first look on random inputs"
         )
-    module = _imported(model, sizes, feeds)
+    sample = _first_steps(feeds, states or {})
+    module = _imported(model, sizes, sample)
     source = module.source
     inputs, outputs = (
         _ports(ports, module.batch) for ports in (source.ports.inputs, source.ports.outputs)
     )
+    if states:
+        feeds = [feed for each in feeds for feed in _fed_back(each, source, inputs, states)]
     _check_feeds(feeds, source, inputs)
     warnings: list[str] = []
 
@@ -227,6 +234,31 @@ def _imported(
         return import_model(model, shapes=shapes, sample=feeds[0] if feeds else None)
     except FeedError as error:
         raise FeedError(f"{feed_name(1, feeds[0])}: {error.message}", error.hint) from None
+
+
+def _first_steps(feeds: Sequence[Feed], states: Mapping[str, str]) -> Sequence[Feed]:
+    """The first feed, or the first step of the first stream."""
+    if not states or not feeds:
+        return feeds
+    stream = feeds[0]
+    cut = {name: array[0] for name, array in stream.items() if name not in states and array.ndim}
+    return [{**stream, **cut}]
+
+
+def _fed_back(
+    stream: Feed, source: SourceModel, inputs: tuple[Port, ...], states: Mapping[str, str]
+) -> list[Feed]:
+    """The feeds of all steps of a stream; ONNX Runtime computes the states.
+
+    Raises:
+        FeedError, UsageError: the stream or a state does not fit the model.
+    """
+    known = {port.name for port in source.ports.outputs}
+    wanted = tuple(name for name in dict.fromkeys(states.values()) if name in known)
+    return [
+        feed
+        for feed, _ in steps(lambda feed: source.activations(feed, wanted), stream, inputs, states)
+    ]
 
 
 def _check_feeds(feeds: Sequence[Feed], source: SourceModel, inputs: tuple[Port, ...]) -> None:

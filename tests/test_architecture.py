@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "anacc.feeds": {"anacc.files", "anacc.errors"},
     "anacc.dataset": {"anacc.feeds", "anacc.errors"},
     "anacc.metrics": {"anacc.errors"},
+    "anacc.streaming": {"anacc.feeds", "anacc.errors"},
     "anacc.targets": {"anacc.errors"},
     "anacc.ir": {"anacc.atomic", "anacc.targets", "anacc.errors"},
     "anacc.program": {"anacc.atomic", "anacc.targets", "anacc.errors"},

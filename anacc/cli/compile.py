@@ -7,9 +7,11 @@ from pathlib import Path
 import click
 
 from anacc.cli.console import progress, write_note, write_warning
+from anacc.cli.options import state_option
 from anacc.cli.output import check_folder, check_output
 from anacc.errors import UsageError
 from anacc.reports.text import plain, table
+from anacc.streaming import parse_states
 
 # Stated again, because to import them would load the compiler whenever the command line starts.
 CALIBRATION_METHODS = ("minmax", "percentile", "mse", "entropy")
@@ -65,6 +67,7 @@ MAX_DIGITS = 10
     type=click.Choice(PACKINGS),
     help="Whether layers share crossbars.",
 )
+@state_option
 @click.option(
     "--dump-ir",
     metavar="DIR",
@@ -82,12 +85,13 @@ def compile_command(
     shapes: tuple[str, ...],
     seed: int,
     packing: str,
+    states: tuple[str, ...],
     dump_ir: str | None,
     print_ir_after: str | None,
     timing: bool,
 ) -> None:
     """Compile an ONNX MODEL to a program."""
-    sizes = parse_shapes(shapes)
+    sizes, fed_back = parse_shapes(shapes), parse_states(states)
     check_output(output, inputs=(model, calibration, Path(target)))
     if dump_ir is not None:
         check_folder(dump_ir)
@@ -112,6 +116,7 @@ def compile_command(
             shapes=sizes,
             calibration_method=calibration_method,
             packing=packing,
+            states=fed_back,
             dump_ir=None if dump_ir is None else Path(dump_ir),
             print_ir_after=print_ir_after,
             on_progress=on_progress,

@@ -30,3 +30,15 @@ def executor_options(command: F) -> F:
         show_default=True,
         help="C, or NumPy, which is the specification: the outputs are the same bits.",
     )(command)
+
+
+def state_option(command: F) -> F:
+    """The option `states`: pairs of a streaming model's inputs and outputs."""
+    return click.option(
+        "--state",
+        "states",
+        multiple=True,
+        metavar="INPUT=OUTPUT",
+        help="The model streams: this output is this input of the next step, zero at first. Arrays "
+        "of other inputs have the step as one more axis, the first. May be repeated.",
+    )(command)

@@ -10,12 +10,13 @@ import numpy as np
 
 from anacc.api import Executor, load
 from anacc.cli.console import write_json, write_note
-from anacc.cli.options import executor_options, program_argument
+from anacc.cli.options import executor_options, program_argument, state_option
 from anacc.cli.output import check_output, write_npz
 from anacc.errors import UsageError
 from anacc.feeds import Array, Arrays, Stored, load_pairs, load_stored, synthetic_feed
 from anacc.metrics import snr_db
 from anacc.reports.text import plain, table
+from anacc.streaming import Run, parse_states, stacked, steps
 
 ONNX_RUNTIME, STORED = "snr_db_onnxruntime", "snr_db_stored"
 TITLES = {ONNX_RUNTIME: "dB to ONNX Runtime", STORED: "dB to stored"}
@@ -44,6 +45,7 @@ TITLES = {ONNX_RUNTIME: "dB to ONNX Runtime", STORED: "dB to stored"}
     show_default=True,
     help="Seed of the random inputs.",
 )
+@state_option
 @executor_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def run_command(
@@ -52,6 +54,7 @@ def run_command(
     output: Path | None,
     compare: Path | None,
     seed: int,
+    states: tuple[str, ...],
     executor: Executor,
     threads: int | None,
     as_json: bool,
@@ -61,11 +64,14 @@ def run_command(
     Where the feed file holds reference outputs as `out:NAME`, the signal-to-noise ratio to them is
     printed too.
     """
+    fed_back = parse_states(states)
     if output is not None:
         feeds = (Path(text.rpartition("=")[2]) for text in inputs)
         check_output(output, inputs=(program, compare, *feeds))
     stored = _stored(inputs)
     loaded = load(program, threads)
+    if stored is None and fed_back:
+        raise UsageError("`--state` needs `--input`", "which says how many steps there are")
     if stored is None:
         batch = loaded.image.manifest.batch or 1
         stored = Stored(synthetic_feed(loaded.inputs, batch, seed), {})
@@ -75,8 +81,16 @@ def run_command(
         from anacc.cli.reference import OnnxReference
 
         reference = OnnxReference(compare, [port.name for port in loaded.outputs])
-    outputs = loaded.run(stored.feed, executor=executor)
-    wanted = {} if reference is None else reference.run(stored.feed)
+
+    def answers(run: Run) -> Arrays:
+        """The outputs, step by step where states are fed back."""
+        if not fed_back:
+            return dict(run(stored.feed))
+        found = steps(run, stored.feed, loaded.inputs, fed_back)
+        return stacked(outputs for _, outputs in found)
+
+    outputs = answers(lambda feed: loaded.run(feed, executor=executor))
+    wanted = {} if reference is None else answers(reference.run)
     if output is not None:
         write_npz(output, outputs)
     rows = [

@@ -78,6 +78,7 @@ def test_options_reach_the_compiler(call: Call, files: Path, compiler: Compiler)
         "--calibration", files / "feed.npz", "--calibration-method", "entropy",
         "--read-mode", "1-phase", "--shape", "T=35", "--shape", "a=b=2", "--seed", 7,
         "--packing", "never", "--dump-ir", files / "ir", "--print-ir-after", "tile",
+        "--state", "s=t",
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
     assert compiler.options == {
@@ -87,6 +88,7 @@ def test_options_reach_the_compiler(call: Call, files: Path, compiler: Compiler)
         "shapes": {"T": 35, "a=b": 2},
         "seed": 7,
         "packing": "never",
+        "states": {"s": "t"},
         "dump_ir": files / "ir",
         "print_ir_after": "tile",
     }
