@@ -10,6 +10,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 
 MAX_LAYERS = 24
+MAX_TENSORS = 8
 MAX_NAMES = 3
 MAX_DIGITS = 9
 """Of the number of a core; text with more is shown as it is."""
@@ -199,8 +200,8 @@ def _host(report: Mapping[str, Any], width: int, all_rows: bool) -> str:
 
 
 def _quantisation(report: Mapping[str, Any], width: int, all_rows: bool) -> str:
-    entries = report["quantisation"]
-    shown = entries if all_rows else entries[:MAX_LAYERS]
+    entries = sorted(report["quantisation"], key=lambda entry: -(entry.get("bits_lost") or 0.0))
+    shown = entries if all_rows else entries[:MAX_TENSORS]
     rows = [
         (
             entry.get("tensor", ""),

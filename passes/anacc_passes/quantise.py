@@ -124,37 +124,33 @@ def _kept_scale(
 
 
 def _may_have_zero(module: Module) -> set[str]:
-    """Values whose codes may have a zero point: see rule 4.
-
-    Where what moves a value cannot have one, the value cannot: a concatenation would have to join
-    different ones, and padding hold what no code of the value is.
-    """
+    """Values whose codes may have a zero point: see rule 4."""
     consumers, producers = module.consumers(), module.producers()
-    found: set[str] = set()
+    returned = {value for _, value in module.outputs}
 
-    def readers_take(name: str) -> bool:
-        return all(
-            (op.kind == "crossbar" and op.operands[0] == name and name not in op.operands[1:])
-            or (op.kind in _KEEPS and _holds_padding(op, name) and readers_take(op.results[0]))
+    def crossbars_take(name: str) -> bool:
+        return name not in returned and all(
+            name not in op.operands[1:]
+            if op.kind == "crossbar"
+            else _moves_with_zero(op, module.values[name]) and crossbars_take(op.results[0])
             for op in consumers[name]
         )
 
-    def _holds_padding(op: Op, name: str) -> bool:
-        value = module.values[name]
-        scale = value.scale or 1.0
-        reach = (LARGEST_CODE - abs(value.zero)) * scale
-        return op.kind != "concat" and abs(op.number("value")) <= reach
+    return {
+        name
+        for name, value in module.values.items()
+        if 0 < abs(value.zero) <= LARGEST_ZERO
+        and name in producers
+        and producers[name].kind in ("crossbar", "dequantise")
+        and crossbars_take(name)
+    }
 
-    returned = {value for _, value in module.outputs}
-    for name, value in module.values.items():
-        if value.zero == 0 or abs(value.zero) > LARGEST_ZERO or name in returned:
-            continue
-        producer = producers.get(name)
-        if producer is None or producer.kind not in ("crossbar", "dequantise"):
-            continue
-        if readers_take(name):
-            found.add(name)
-    return found
+
+def _moves_with_zero(op: Op, value: Value) -> bool:
+    """Whether an op moves codes that have a zero point: a concatenation would have to join
+    different ones, and padding must be a code."""
+    reach = (LARGEST_CODE - abs(value.zero)) * (value.scale or 1.0)
+    return op.kind in _KEEPS and op.kind != "concat" and abs(op.number("value")) <= reach
 
 
 def _only_pooled(module: Module) -> set[str]:

@@ -240,3 +240,24 @@ def test_case(precise: Path, case: str) -> None:
             real = ({name: each[name].astype(np.float32)} for each in (found, expected))
             least = 0.0 if array.dtype == np.float32 else 1.0
             assert_accurate(next(real), next(real), noise=0.1, least=least)
+
+
+def test_what_a_model_loses_is_reported(precise: Path) -> None:
+    model = model_of(CASES["weights of -128, moved"][0])
+    image, _ = compile_image(model, target=precise, calibration=feeds_of(model))
+    found = {entry["tensor"]: entry for entry in Program(image).report()["quantisation"]}
+    beyond = int(np.count_nonzero(GRIDS["wide"] == -128))
+    assert beyond and found["W"]["codes_saturated"] == beyond
+    assert (found["W"]["kind"], found["W"]["bits_lost"]) == ("weight", 0.0)
+    # A zero point of 110 - 128: 110 codes below, 145 above.
+    assert found["q"]["bits_lost"] == pytest.approx(np.log2(145 / 127), abs=1e-3)
+
+
+@pytest.mark.parametrize("name", ["micro_kws_qdq", "mlperf_kws_ref_model"])
+def test_real_models_leave_only_the_softmax_to_the_host(anacc_models: Path, name: str) -> None:
+    image, _ = compile_image(anacc_models / f"{name}.onnx")
+    report = Program(image).report()
+    assert len(image.segments) == 1
+    assert report["macs"]["host"] == 0 and report["macs"]["crossbar"] > 10**6
+    operators = {n for part in report["host"] for n in part["reasons"]}
+    assert "the chip has no operator Softmax" in operators
