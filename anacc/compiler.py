@@ -34,7 +34,9 @@ from anacc_passes.converter_noise import converter_noise
 from anacc_passes.equalise import Equalise
 from anacc_passes.fuse import Fuse
 from anacc_passes.infrastructure import IMPORT, Pass, PassTiming, run_pipeline
+from anacc_passes.integers import Integers
 from anacc_passes.normalise import Normalise
+from anacc_passes.pair import Pair
 from anacc_passes.partition import Partition
 from anacc_passes.place import PACKINGS, Place
 from anacc_passes.quantise import Quantise
@@ -52,7 +54,9 @@ SYNTHETIC_SAMPLES = 16
 
 PASSES = (
     Tabulate,
+    Integers,
     Partition,
+    Pair,
     Normalise,
     Calibrate,
     Advance,
@@ -81,8 +85,13 @@ def pipeline(
     return (
         # Make chains of functions of one element one table each, if the target has tables.
         Tabulate(target, tuple(feeds)),
+        # Say what the integers of a quantised model stand for.
+        Integers(),
         # Decide what runs on the chip; the rest goes to ONNX Runtime, in few segments.
         Partition(target, strict),
+        # Hold what a quantised model quantises on its own grids.  From here on, nothing on the chip
+        # is an integer tensor.
+        Pair(),
         # Drop what does nothing.  From here on, no op of the graph is superfluous.
         Normalise(),
         # Learn the range of each value from calibration data.

@@ -35,9 +35,11 @@ from anacc.frontend.conditions import (
 )
 from anacc.frontend.control_flow import expand
 from anacc.frontend.derived import Derived
+from anacc.frontend.dynamic import DynamicProduct, dynamic_products, import_dynamic_product
 from anacc.frontend.external import Array
 from anacc.frontend.facts import Facts, Input, gather_facts
 from anacc.frontend.inference import DoesNotFit, Known, fold_constants, misfit
+from anacc.frontend.kept import keep_codes, steps_of_weights
 from anacc.frontend.kinds import kind_of
 from anacc.frontend.listing import list_nodes
 from anacc.frontend.node import Node, Scope, Unsupported
@@ -150,8 +152,17 @@ def _import(original: Original, constants: Mapping[str, Known], way: Hypothesis)
     scope = Scope()
     for entry in way.inputs:
         scope.values[f"%{entry.name}"] = Value(f"%{entry.name}", facts.types[entry.name])
+    products = dynamic_products(nodes, facts.values, outputs.values())
+    within = {proto.name: proto for found in products.values() for proto in found.nodes[:-1]}
     for proto in nodes:
-        _import_node(Node(proto, version, facts, used, scope, frozenset(facts.types)))
+        each = Node(proto, version, facts, used, scope, frozenset(facts.types))
+        if each.name in products:
+            _import_product(each, products[each.name], within)
+        elif each.name not in within:
+            _import_node(each)
+    # Before weights become integers, which ONNX's operators do not take.
+    derived = Derived.of(scope.ops, scope.stands_for, scope.constants)
+    keep_codes(scope, steps_of_weights(expanded.model.graph, facts.values))
     ops = _live_ops(scope.ops, {f"%{name}" for name in outputs.values()})
     kept = {f"%{entry.name}" for entry in way.inputs} | {r for op in ops for r in op.results if r}
     read_by_nodes = {name for node in nodes for name in reads(node)}
@@ -166,9 +177,10 @@ def _import(original: Original, constants: Mapping[str, Known], way: Hypothesis)
             tuple(_port(name, original, facts) for name in outputs),
         ),
         stands_for=scope.stands_for,
-        derived=Derived.of(ops, scope.stands_for, scope.constants),
+        derived=derived,
         notes=original.notes,
         listing=list_nodes(expanded.model.graph, nodes, {n for op in ops for n in op.origins}),
+        integers=scope.integers,
     )
     operands = {name for op in ops for name in op.operands}
     return Module(
@@ -181,6 +193,7 @@ def _import(original: Original, constants: Mapping[str, Known], way: Hypothesis)
         constants={n: array for n, array in scope.constants.items() if n in operands},
         ops=tuple(ops),
         source=source,
+        recoded=tuple(scope.recoded),
     )
 
 
@@ -273,7 +286,7 @@ def _import_node(node: Node) -> None:
             for constraint in importer.requires:
                 if not constraint(node):
                     raise unmet(constraint)
-            _check_elements(node)
+            _check_elements(node, importer.elements)
             importer.build(node)
             return
     except Unsupported as unsupported:
@@ -285,6 +298,24 @@ def _import_node(node: Node) -> None:
         scope.values[name] = Value(name, node.facts.types[name[1:]])
     attributes = {"nodes": (node.name,), "reasons": (reason,), "hints": (hint,)}
     scope.ops.append(Op("host", operands, results, attributes, (node.name,)))
+
+
+def _import_product(last: Node, product: DynamicProduct, waiting: dict[str, NodeProto]) -> None:
+    """Add the op of a dynamically quantised product; or those of its nodes, `waiting` for it."""
+    mark = last.scope.mark()
+    try:
+        ends = [product.quantiser.input[0]], [last.proto.output[0]]
+        whole = replace(last, proto=helper.make_node("MatMul", *ends, name=last.name))
+        _check_shapes(whole)
+        _check_elements(whole)
+        import_dynamic_product(last, product)
+        return
+    except Unsupported:
+        last.scope.undo(mark)
+    for proto in product.nodes[:-1]:
+        if waiting.pop(proto.name, None) is not None:
+            _import_node(replace(last, proto=proto))
+    _import_node(last)
 
 
 def _activations(node: Node) -> list[str]:
@@ -307,7 +338,7 @@ def _check_shapes(node: Node) -> None:
             raise unmet(has_known_shape, f"`{name}` {note}")
 
 
-def _check_elements(node: Node) -> None:
+def _check_elements(node: Node, others: tuple[str, ...] = ()) -> None:
     """The conditions of every operator, after its own.
 
     Raises:
@@ -315,7 +346,7 @@ def _check_elements(node: Node) -> None:
     """
     for name in _activations(node):
         kind = node.facts.types[name]
-        if not is_float32(kind):
+        if not is_float32(kind) and kind.dtype not in others:
             raise unmet(is_float32, f"`{name}` is {kind.dtype}")
         if not has_elements(kind):
             raise unmet(has_elements, f"`{name}` is {kind.shape}")

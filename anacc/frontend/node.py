@@ -13,7 +13,7 @@ import anacc.ir.graph_ops  # noqa: F401  (declares the ops)
 from anacc.frontend.external import Array
 from anacc.frontend.facts import Facts
 from anacc.ir import BATCH, Level, Module, Op, TensorType, Value, spec_of
-from anacc.ir.module import AttributeValue, Dim
+from anacc.ir.module import AttributeValue, Dim, Recoded
 
 DEFAULT_HINT = "change the node so that it does, or leave it to the host"
 
@@ -33,12 +33,21 @@ class Unsupported(Exception):
 
 @dataclass
 class Scope:
-    """The module under construction: what `Node.emit` adds to."""
+    """The module under construction: what `Node.emit` adds to.
+
+    Attributes:
+        stands_for, integers: as `SourceModel` has them.
+        steps: scales of integer weights, of tensors that importers made; see `kept`.
+        recoded: what becomes of the codes of integer weights.
+    """
 
     values: dict[str, Value] = field(default_factory=dict)
     constants: dict[str, Array] = field(default_factory=dict)
     ops: list[Op] = field(default_factory=list)
     stands_for: dict[str, str] = field(default_factory=dict)
+    integers: dict[str, tuple[float, int]] = field(default_factory=dict)
+    steps: dict[str, Array] = field(default_factory=dict)
+    recoded: list[Recoded] = field(default_factory=list)
 
     def mark(self) -> tuple[int, int, int, int]:
         """The state now, for `undo`."""

@@ -102,7 +102,7 @@ def _of(source: SourceModel, node: NodeProto) -> int:
         case "Gemm":
             inner = second[1] if _flag(node, "transB") else second[0]
             return math.prod(result or ()) * inner
-        case "MatMul" | "MatMulInteger" | "QLinearMatMul":
+        case "MatMul" | "MatMulInteger" | "QLinearMatMul" | "QGemm":
             return math.prod(result or ()) * (first[-1] if first else 1)
         case "Einsum" if len(shapes) == 2:
             return _of_equation(node, (first, second))

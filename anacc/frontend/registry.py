@@ -18,6 +18,12 @@ from onnx import NodeProto
 
 from anacc.frontend.node import Node, Unsupported
 
+QUANTISED = ("int8", "uint8", "int16", "uint16")
+"""Element types of the activations of quantised models."""
+
+MICROSOFT = "com.microsoft"
+"""The domain of ONNX Runtime's own operators, which the table lists as `com.microsoft.QGemm`."""
+
 Constraint = Callable[[Node], bool]
 """A condition; the docstring ends the sentence "it runs on the chip only if ...", then the hint."""
 
@@ -50,24 +56,26 @@ def unmet(constraint: Callable[..., Any], detail: str = "") -> Unsupported:
 
 @dataclass(frozen=True)
 class Importer:
-    """How nodes of an operator are imported: what they must satisfy, and who emits their ops."""
+    """How nodes of an operator are imported: what they must satisfy, who emits their ops, and which
+    element types, beside float32, its activations may have."""
 
     operator: str
     requires: tuple[Constraint, ...]
     build: Callable[[Node], None]
+    elements: tuple[str, ...] = ()
 
 
 _IMPORTERS: dict[str, Importer] = {}
 
 
 def imports(
-    *operators: str, requires: tuple[Constraint, ...] = ()
+    *operators: str, requires: tuple[Constraint, ...] = (), elements: tuple[str, ...] = ()
 ) -> Callable[[Callable[[Node], None]], Callable[[Node], None]]:
     """Enter a function into the table as the importer of some operators."""
 
     def enter(build: Callable[[Node], None]) -> Callable[[Node], None]:
         for operator in operators:
-            _IMPORTERS[operator] = Importer(operator, requires, build)
+            _IMPORTERS[operator] = Importer(operator, requires, build, elements)
         return build
 
     return enter
@@ -75,6 +83,8 @@ def imports(
 
 def importer_of(node: NodeProto) -> Importer | None:
     """The importer of a node, None if the chip has nothing like it."""
+    if node.domain == MICROSOFT:
+        return _IMPORTERS.get(f"{MICROSOFT}.{node.op_type}")
     return _IMPORTERS.get(node.op_type) if node.domain == "" else None
 
 

@@ -66,6 +66,7 @@ class SourceModel:
         derived: the ops by which such values can be computed.
         notes: what the user should know about how the model was read.
         listing: every node of the original model, and what became of it.
+        integers: scale and zero point of those of the tensors of `stands_for` that hold integers.
     """
 
     graph_name: str
@@ -78,6 +79,7 @@ class SourceModel:
     derived: Derived = field(default_factory=Derived)
     notes: tuple[str, ...] = ()
     listing: tuple[Listed, ...] = ()
+    integers: Mapping[str, tuple[float, int]] = field(default_factory=dict)
     _sessions: dict[tuple[str, ...], Session] = field(default_factory=dict, repr=False)
 
     def reads_of(self, node: str) -> list[str]:
@@ -193,9 +195,16 @@ class SourceModel:
         if asked:
             session = self._sessions.get(asked) or self._open(asked)
             results.update(zip(asked, session.run(feed), strict=True))
-        found = {name: results[tensor] for name, tensor in tensors.items()}
+        found = {name: self._real(name, results[tensor]) for name, tensor in tensors.items()}
         found.update(self.derived.compute(derived, found))
         return {name: found[name] for name in names if name in found}
+
+    def _real(self, name: str, array: Array) -> Array:
+        """What the numbers of a tensor mean to the IR value of that name."""
+        if name not in self.integers:
+            return array
+        scale, zero = self.integers[name]
+        return ((array.astype(np.float64) - zero) * scale).astype(np.float32)
 
     def check_host(self) -> None:
         """Whether ONNX Runtime, which runs what the chip cannot, takes the model.

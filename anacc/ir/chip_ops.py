@@ -31,6 +31,8 @@ _BORDER = {
     "shape": _ANY,  # -1 stands for the batch
     "batch_axis": _INT,  # -1: none
     "permutation": _ANY,  # of the axes without the batch
+    "lsb": Attribute("float", required=False),  # of a tensor of quantised integers v: its scale,
+    "zero": Attribute("int", required=False),  # and real = (v - zero) * lsb on the chip
 }
 
 _CELL = (

@@ -1,8 +1,11 @@
 """The graph vocabulary: what networks are made of after import.
 
-Every op but `host` takes and gives float32 tensors.  A shape holds the batch as `BATCH`; a module
-with a fixed batch of one may do without, and then has the integer 1 in its place.  Where an
-attribute is a shape, `BATCH` may stand in it.  Values are called as in ONNX: tensor `t` is `%t`.
+Every op but `host` takes and gives float32 tensors; `quantise` gives and `dequantise` takes
+integers of ONNX, which data movement and `max_pool` may move before `anacc_passes.pair`.
+
+A shape holds the batch as `BATCH`; a module with a fixed batch of one may do without, and then has
+the integer 1 in its place.  Where an attribute is a shape, `BATCH` may stand in it.  Values are
+called as in ONNX: tensor `t` is `%t`.
 
 The shape rules are in `anacc.ir.graph_shapes`.
 """
@@ -16,11 +19,13 @@ from anacc.ir.graph_shapes import (
     infer_affine,
     infer_concat,
     infer_conv,
+    infer_dequantise,
     infer_expand,
     infer_linear,
     infer_pad,
     infer_pair,
     infer_pool,
+    infer_quantise,
     infer_recurrent,
     infer_reshape,
     infer_slice,
@@ -178,6 +183,23 @@ declare(
         ("x", "@weight", "@recurrence", "@bias?", "initial_h?"),
     ),
     _graph_op("identity", "x itself.", ("x",), same_as_first),
+    _graph_op(
+        "quantise",
+        "rint(x / scale) + zero, saturating, as integers of an element type.",
+        ("x",),
+        infer_quantise,
+        scale=_FLOAT,
+        zero=_INT,
+        dtype=Attribute("str"),
+    ),
+    _graph_op(
+        "dequantise",
+        "(x - zero) * scale of integers x.",
+        ("x",),
+        infer_dequantise,
+        scale=_FLOAT,
+        zero=_INT,
+    ),
     _graph_op(
         "host",
         "ONNX nodes that ONNX Runtime runs in float32, each with the reason.",

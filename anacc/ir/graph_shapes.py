@@ -6,12 +6,21 @@ Every rule raises ValueError with the reason if the operands do not fit.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
 from anacc.ir.cells import CELLS, DIRECTIONS, directions_of, functions_of
 from anacc.ir.module import BATCH, AttributeValue, Dim, Module, Op, TensorType, Type
 from anacc.ir.spec import with_shape
+
+INTEGERS: Mapping[str, tuple[int, int]] = {
+    f"{sign}int{bits}": (0, 2**bits - 1) if sign else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+    for bits in (4, 8, 16, 32)
+    for sign in ("", "u")
+    if (sign, bits) != ("u", 32)
+}
+"""The element types of quantised tensors: lowest and highest number."""
 
 
 def convolution_type(
@@ -294,3 +303,19 @@ def infer_recurrent(module: Module, op: Op) -> tuple[Type | None, ...]:
             raise ValueError(f"{name} must have shape {(count, batch, hidden)}")
     state = with_shape(x, (count, batch, hidden))
     return (with_shape(x, (steps, count, batch, hidden)), *(state for _ in cell.results[1:]))
+
+
+def infer_quantise(module: Module, op: Op) -> tuple[Type | None, ...]:
+    """The shape of x, with the element type of the attribute."""
+    x, dtype = module.tensor(op.operands[0]), op.attributes["dtype"]
+    if dtype not in INTEGERS:
+        raise ValueError(f"the element type is one of {', '.join(INTEGERS)}")
+    return (TensorType(str(dtype), x.shape),)
+
+
+def infer_dequantise(module: Module, op: Op) -> tuple[Type | None, ...]:
+    """The shape of x, in float32."""
+    x = module.tensor(op.operands[0])
+    if x.dtype not in INTEGERS:
+        raise ValueError(f"the element type of x is one of {', '.join(INTEGERS)}")
+    return (TensorType("float32", x.shape),)

@@ -5,7 +5,7 @@
     module    = level, name, batch, inputs, outputs, values, constants, ops
     op        = results "=" kind "(" operands ")" attributes, origins
     operand   = name of a value (written %name) or of a constant (written @name)
-    value     = name, type, scale?
+    value     = name, type, scale?, zero?
     type      = tensor (element type, shape) | channel (format, token size, tokens)
 
 Modules are never changed in place: a pass builds a new one (`dataclasses.replace`).  Ops are
@@ -82,11 +82,39 @@ Type = TensorType | Channel
 
 @dataclass(frozen=True)
 class Value:
-    """A value of the module.  `scale`: real value of one code (LSB), None until quantised."""
+    """A value of the module.
+
+    Attributes:
+        name: `%...`.
+        type: its type.
+        scale: real value of one code (LSB), None until quantised.
+        zero: the code that stands for 0: real = (code - zero) * scale.  Values of quantised models
+            have it from the model; `anacc_passes.quantise` settles it.
+    """
 
     name: str
     type: Type
     scale: float | None = None
+    zero: int = 0
+
+
+@dataclass(frozen=True)
+class Recoded:
+    """A tensor of a quantised model whose codes the chip does not hold as they are.
+
+    Attributes:
+        tensor: ONNX name.
+        kind: `weight` or `activation`.
+        bits: log2(LSB on the chip / LSB of the model): the precision that is lost; below 0 where
+            the chip's LSB is the finer one.
+        saturated: of a weight, how many of its codes are beyond [-127, 127]; of an activation, how
+            many of the codes that it may have.
+    """
+
+    tensor: str
+    kind: str
+    bits: float
+    saturated: int
 
 
 @dataclass(frozen=True)
@@ -187,6 +215,9 @@ class Module:
         constants: arrays by name (`@...`), by reference: never copied by a pass that keeps them.
         ops: in an order in which definitions come before uses.
         source: what host segments and calibration need of the ONNX model; not part of the text.
+        grids: for values that a quantised model quantises, its ONNX tensor and its LSB; not part of
+            the text.
+        recoded: what the report says of a quantised model's tensors; not part of the text.
         held: the ONNX tensors that channels hold, in order of the ops; not part of the text either.
     """
 
@@ -199,6 +230,8 @@ class Module:
     constants: Mapping[str, npt.NDArray[Any]]
     ops: tuple[Op, ...]
     source: Any = None
+    grids: Mapping[str, tuple[str, float]] = field(default_factory=dict)
+    recoded: tuple[Recoded, ...] = ()
     held: tuple[Held, ...] = ()
 
     def type_of(self, name: str) -> Type:

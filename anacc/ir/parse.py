@@ -105,12 +105,14 @@ class _Parser(Reader):
         name = self.name("%", "a value")
         self.expect(":")
         kind = self._type()
-        scale = None
+        scale, zero = None, 0
         if self.second.text != "(" and self.accept("scale"):
             scale = float(self.number("a scale"))
+            if self.second.text != "(" and self.accept("zero"):
+                zero = self.integer("a zero point")
         if name in self._values:
             fail(line, f"value `{name}` is defined twice")
-        self._values[name] = Value(name, kind, scale)
+        self._values[name] = Value(name, kind, scale, zero)
         return name
 
     # Statements.

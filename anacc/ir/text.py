@@ -9,7 +9,7 @@
                | (value ("," value)* "=")? kind "(" (operand ("," operand)*)? ")"
                  attributes? ("from" string ("," string)*)? ("on" unit)?
                | "output" string "=" name
-    value      = name ":" type ("scale" float)? | "_"
+    value      = name ":" type ("scale" float ("zero" integer)?)? | "_"
     type       = tensor | "channel" "<" word "," integer "x" integer ">"
     tensor     = word "[" ("?" | (dim ("," dim)*)?) "]"
     dim        = integer | "N"
@@ -160,7 +160,8 @@ def _value_text(module: Module, name: str) -> str:
     if value is None:
         return f"{name_text(name)} : ?"
     scale = "" if value.scale is None else f" scale {_literal(value.scale)}"
-    return f"{name_text(name)} : {type_text(value.type)}{scale}"
+    zero = f" zero {_literal(value.zero)}" if scale and value.zero else ""
+    return f"{name_text(name)} : {type_text(value.type)}{scale}{zero}"
 
 
 def _literal(value: object) -> str:

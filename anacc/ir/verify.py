@@ -5,7 +5,7 @@ The verifier runs between passes, so that a pass may rely on all of this and nee
 1.  names are `%...` for values and `@...` for constants; the table of values holds exactly the
     inputs and the results, each under its own name;
 2.  types are possible: integer dimensions that are not negative, at most one `BATCH`; channels at
-    the chip level only; scales positive and finite;
+    the chip level only; scales positive and finite, zero points integers;
 3.  every op is in the vocabulary of the level, with the operands, results and attributes that its
     spec declares, and results of the types that the spec's shape rule infers;
 4.  every value is defined once, before its uses (those by a `recurrent` op may come first);
@@ -76,7 +76,9 @@ def _check_values(module: Module) -> None:
         problem = _type_problem(value.type, module.level)
         if problem is not None:
             raise IrError(f"value `{name}` {problem}")
-        scale = value.scale
+        scale, zero = value.scale, value.zero
+        if type(zero) is not int or (zero and scale is None):
+            raise IrError(f"value `{name}` has zero point {zero!r}, not an integer with a scale")
         if scale is None:
             continue
         if type(scale) is not float or not math.isfinite(scale) or scale <= 0:

@@ -25,11 +25,12 @@ class Border(_Strict):
     a batch of one is assumed), the tensor is transposed by `permutation` and flattened row-major;
     consecutive `token_size` elements of the channel are one token.
 
-    An INT8 channel holds clamp(rint(v / scale), -127, 127), a BINARY16 channel h(v / scale); back,
-    v = element * scale in binary32.  A TENSOR channel holds the tensor itself and ignores
-    `permutation` and `scale`; strings, sequences and optionals go through no other, and what is no
-    tensor has no axes here.  Where the border of a model input or output is of type float32 and the
-    port of float16 or float64, the tensor is converted, to nearest even.
+    An INT8 channel holds clamp(rint((v - zero) / scale), -127, 127), a BINARY16 channel
+    h((v - zero) / scale); back, v = element * scale + zero in binary32.  A TENSOR channel holds
+    the tensor itself and ignores `permutation`, `scale` and `zero`; strings, sequences and
+    optionals go through no other, and what is no tensor has no axes here.  Where the border of a model input
+    or output is of type float32 and the port of float16 or float64, the tensor is converted, to
+    nearest even.
     """
 
     name: str  # the ONNX tensor
@@ -39,6 +40,7 @@ class Border(_Strict):
     batch_axis: int | None
     permutation: tuple[int, ...]  # of the axes that remain without the batch axis
     scale: float = Field(gt=0)
+    zero: int = Field(default=0, ge=-(2**24), le=2**24)  # exact in binary32
 
 
 class Segment(_Strict):

@@ -3,7 +3,8 @@
 ::
 
     report = schema, model, target, target_files, read_mode, cores, cells, layers, tiles, units,
-             links, bounds, host, nodes, borders, macs, warnings, program, options, provenance
+             links, bounds, host, nodes, borders, macs, quantisation, warnings, program, options,
+             provenance
 
 Counts of cores and cells are taken from the code, so that they hold for a program that was
 assembled by hand; layers, bounds and host reasons are what the mapper wrote down.
@@ -57,6 +58,10 @@ def report(image: Image) -> dict[str, Any]:
           `host_constant` with constant weights and `host_activations` of two activations, which
           no crossbar can hold; `host_share`, and `crossbar_share` of those with constant weights,
           in [0, 1] or None.
+        - `quantisation`: for each tensor of a quantised model whose codes the chip does not hold as
+          they are: `tensor`, `kind` (weight or activation), `bits_lost`, log2 of the LSB on the
+          chip over the model's, and `codes_saturated`, how many codes of the weight, or of those
+          that the activation may have, lie beyond -127 ... 127.
         - `warnings`: sentences.
         - `program`: numbers of streams, instructions, channels, weight blocks, weight cells and
           host segments.
@@ -92,6 +97,7 @@ def report(image: Image) -> dict[str, Any]:
         "nodes": mapping.get("nodes") or [],
         "borders": _borders(mapping.get("borders") or []),
         "macs": _macs(mapping.get("macs") or {}),
+        "quantisation": mapping.get("quantisation") or [],
         "warnings": mapping.get("warnings") or [],
         "program": _counts(image),
         "options": dict(manifest.options),

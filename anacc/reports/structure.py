@@ -82,6 +82,13 @@ class _Border(_Part):
     crosses: bool | None = None
 
 
+class _Recoded(_Part):
+    tensor: str | None = None
+    kind: str | None = None
+    bits_lost: float | None = None
+    codes_saturated: _Count | None = None
+
+
 class _Mapping(_Part):
     layers: list[_Layer] | None = None
     tiles: list[_Tile] | None = None
@@ -92,6 +99,7 @@ class _Mapping(_Part):
     macs: _Macs | None = None
     nodes: list[_Node] | None = None
     borders: list[_Border] | None = None
+    quantisation: list[_Recoded] | None = None
     warnings: list[str] | None = None
 
 

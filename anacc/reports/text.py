@@ -13,6 +13,7 @@ from anacc.reports.node_text import host_table, node_tables
 __all__ = ["MAX_LAYERS", "plain", "printable", "render", "table"]
 
 MAX_LAYERS = 24
+MAX_TENSORS = 8
 
 
 def render(
@@ -31,6 +32,7 @@ def render(
         _layers(report, width, all_rows),
         host_table(report, width, all_rows),
         node_tables(report, width) if nodes else "",
+        _quantisation(report, width, all_rows),
         _bounds(report, width),
         _warnings(report),
     ]
@@ -140,6 +142,24 @@ def _matrix(layer: Mapping[str, Any]) -> str:
     groups = layer.get("groups") or 1
     size = " x ".join(map(str, matrix))
     return size if groups == 1 else f"{groups} groups of {size}"
+
+
+def _quantisation(report: Mapping[str, Any], width: int, all_rows: bool) -> str:
+    entries = sorted(report["quantisation"], key=lambda entry: -(entry.get("bits_lost") or 0.0))
+    shown = entries if all_rows else entries[:MAX_TENSORS]
+    rows = [
+        (
+            entry.get("tensor", ""),
+            entry.get("kind", ""),
+            f"{entry.get('bits_lost') or 0.0:.2f}",
+            _number(entry.get("codes_saturated")),
+        )
+        for entry in shown
+    ]
+    header = ("quantised tensor", "kind", "bits lost", "codes saturated")
+    text = plain(table(header, rows, "llrr"), width) if rows else ""
+    hidden = len(entries) - len(shown)
+    return text + (f"... and {hidden} more: `--all` lists them\n" if hidden else "")
 
 
 def _bounds(report: Mapping[str, Any], width: int) -> str:

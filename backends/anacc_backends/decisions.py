@@ -42,6 +42,15 @@ def mapping(module: Module, target: Target, warnings: tuple[str, ...]) -> dict[s
         },
         "nodes": node_table(module),
         "borders": border_traffic(module),
+        "quantisation": [
+            {
+                "tensor": each.tensor,
+                "kind": each.kind,
+                "bits_lost": round(each.bits, 3),
+                "codes_saturated": each.saturated,
+            }
+            for each in module.recoded
+        ],
         "warnings": list(warnings),
     }
 

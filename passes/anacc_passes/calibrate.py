@@ -124,7 +124,7 @@ def scale_of(limit: float) -> float:
 
 @dataclass(frozen=True)
 class Calibrate:
-    """Graph to graph: every float32 value that the chip holds gets a scale.
+    """Graph to graph: every float32 value that the chip holds gets a scale, if it has none yet.
 
     Attributes:
         feeds: calibration data; read once, or twice for a method that needs a histogram.
@@ -153,6 +153,7 @@ class Calibrate:
             and isinstance(value.type, TensorType)
             and value.type.dtype == "float32"
             and value.type.shape is not None
+            and value.scale is None  # a quantised model has its own
         ]
         noise = self.noise(module) if self.noise is not None else {}
         seen = {name: Magnitudes(noise=noise.get(name, 0.0)) for name in names}

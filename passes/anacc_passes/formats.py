@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from anacc.ir import Module, Op
 from anacc.ir.cells import CELLS, INITIAL_H, directions_of, functions_of
+from anacc.ir.graph_shapes import INTEGERS
 
 INT8 = "i8"
 BINARY16 = "f16"
 MOVES = ("reshape", "transpose", "slice", "pad", "concat", "expand")
+BORDERS = ("quantise", "dequantise")  # what they take or give, the host holds as integers
 POINTWISE = ("affine", "add", "multiply", "relu", "clamp", "sigmoid", "tanh", "function")
 
 _NONNEGATIVE = ("relu", "sigmoid", "hard_sigmoid")
@@ -33,6 +35,8 @@ def has_values(module: Module) -> dict[str, bool]:
     for op in module.ops:
         if op.kind == "max_pool":
             known[op.results[0]] = False
+        elif op.kind in BORDERS:
+            known[op.results[0]] = known[op.operands[0]]
         elif op.kind in MOVES:
             known[op.results[0]] = all(
                 known[operand] for operand in op.operands if operand.startswith("%")
@@ -58,7 +62,7 @@ def demands(module: Module) -> dict[str, frozenset[str]]:
         for position, operand in enumerate(op.operands):
             if not operand.startswith("%"):
                 continue
-            if op.kind in MOVES:
+            if op.kind in (*MOVES, "dequantise"):
                 for form in needed[op.results[0]]:
                     want(operand, form)
             else:
@@ -79,6 +83,9 @@ def nonnegative(module: Module) -> dict[str, bool]:
             sign = op.attributes["activation"] == "relu"
         elif op.kind == "function":
             sign = op.attributes.get("nonnegative") is True
+        elif op.kind == "dequantise":
+            dtype = module.tensor(op.operands[0]).dtype
+            sign = INTEGERS[dtype][0] >= op.integer("zero")
         elif op.kind in ("max_pool", "average_pool", "add", "multiply", *MOVES):
             sign = all(inputs) and op.number("value") >= 0
         elif op.kind == "rnn":

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from anacc.ir import Level, Module
 from anacc.ir.cells import CELLS
 from anacc.targets import Target
-from anacc_passes.formats import MOVES, POINTWISE, demands
-from anacc_passes.tiling.border import describe, enter, leave, lower_host
+from anacc_passes.formats import BORDERS, MOVES, POINTWISE, demands
+from anacc_passes.tiling.border import describe, enter, leave, lower_border, lower_host
 from anacc_passes.tiling.builder import Builder
 from anacc_passes.tiling.crossbar import lower_crossbar
 from anacc_passes.tiling.held import held_tensors
@@ -86,6 +86,7 @@ _LOWER = {
     "average_pool": lower_pool,
     **{kind: lower_move for kind in MOVES},
     **{kind: lower_pointwise for kind in POINTWISE},
+    **{kind: lower_border for kind in BORDERS},
 }
 
 

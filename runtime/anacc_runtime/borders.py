@@ -119,8 +119,8 @@ def _sizes(described: Border | Port, batch: int) -> list[int | None]:
 def encode(tensor: Array, border: Border, channel: Channel, batch: int) -> Array:
     """The tokens of a tensor, (batch, tokens, token size); of a TENSOR channel the tensor itself.
 
-    INT8 channels get clamp(rint(v / scale), -127, 127) and BINARY16 channels h(v / scale), the
-    division in binary32.
+    INT8 channels get clamp(rint((v - zero) / scale), -127, 127) and BINARY16 channels
+    h((v - zero) / scale), difference and division in binary32.
 
     Raises:
         FeedError: a value is not a number.
@@ -134,7 +134,10 @@ def encode(tensor: Array, border: Border, channel: Channel, batch: int) -> Array
     # Infinities, and numbers that become infinite here, saturate below like all large ones.
     with np.errstate(over="ignore"):
         for part in _parts(tensor.shape):
-            values = tensor[part].astype(np.float32, copy=False) / scale
+            values = tensor[part].astype(np.float32, copy=False)
+            if border.zero:
+                values = values - np.float32(border.zero)
+            values = values / scale
             if np.isnan(values.max()):
                 raise FeedError(f"tensor `{border.name}` holds a value that is not a number (NaN)")
             elements[part] = arithmetic.code(values) if code else arithmetic.h(values)
@@ -159,7 +162,7 @@ def _token_axes(border: Border) -> list[int]:
 
 
 def decode(tokens: Array, border: Border, channel: Channel, batch: int) -> Array:
-    """The tensor that tokens stand for: element * scale in binary32, then the tensor's type.
+    """The tensor that tokens stand for: element * scale + zero in binary32, then the tensor's type.
 
     Raises:
         ProgramError: the tokens do not fill the tensor, or the tensor has no batch axis but there
@@ -184,10 +187,13 @@ def decode(tokens: Array, border: Border, channel: Channel, batch: int) -> Array
     scale = np.float32(border.scale)
     with np.errstate(over="ignore"):  # a scale may be as large as binary32 allows
         for part in _parts(moved.shape):
-            if result.dtype == np.float32:
+            if result.dtype == np.float32 and not border.zero:
                 _multiply(moved[part], scale, result[part])
             else:
-                result[part] = _cast(_multiply(moved[part], scale, None), result.dtype)
+                values = _multiply(moved[part], scale, None)
+                if border.zero:
+                    values += np.float32(border.zero)
+                result[part] = _cast(values, result.dtype)
     return result
 
 

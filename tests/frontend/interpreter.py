@@ -12,6 +12,7 @@ import onnxruntime as ort
 
 from anacc.ir import BATCH, Module, Op
 from anacc.ir.functions import evaluate
+from anacc.ir.graph_shapes import INTEGERS
 from tests import recurrent_layers
 
 Array = npt.NDArray[Any]
@@ -81,7 +82,8 @@ def _conv(op: Op, x: Array, weight: Array, bias: Array | None = None) -> Array:
 def _max_pool(op: Op, x: Array) -> Array:
     a: Any = op.attributes
     windows = _windows(_padded(x, a["pads"], -np.inf), a["kernel"], a["strides"], a["dilations"])
-    return np.asarray(windows.max(axis=tuple(range(x.ndim, windows.ndim))))
+    largest = np.asarray(windows.max(axis=tuple(range(x.ndim, windows.ndim))))
+    return largest.astype(x.dtype) if x.dtype.kind in "iu" else largest
 
 
 def _average_pool(op: Op, x: Array) -> Array:
@@ -128,6 +130,15 @@ def _sigmoid(x: Array) -> Array:
     return np.asarray(1 / (1 + np.exp(-np.asarray(x, np.float64))))
 
 
+def _quantise(op: Op, x: Array) -> Array:
+    a: Any = op.attributes
+    low, high = INTEGERS[a["dtype"]]
+    # Binary32, as in ONNX: which side of a tie a number lies on depends on it.
+    steps = np.asarray(x, np.float32) / np.float32(a["scale"])
+    numbers = np.clip(np.rint(steps.astype(np.float64)) + a["zero"], low, high)
+    return np.asarray(numbers, a["dtype"])
+
+
 _OPS: dict[str, Callable[..., Any]] = {
     "conv": _conv,
     "linear": lambda op, x, w, b=None: np.asarray(x, np.float64) @ w + (0 if b is None else b),
@@ -149,4 +160,8 @@ _OPS: dict[str, Callable[..., Any]] = {
     "expand": _expand,
     **dict.fromkeys(("lstm", "gru", "rnn"), recurrent_layers.layer),
     "identity": lambda op, x: x,
+    "quantise": _quantise,
+    "dequantise": lambda op, x: (
+        (x.astype(np.float64) - op.attributes["zero"]) * op.attributes["scale"]
+    ),
 }

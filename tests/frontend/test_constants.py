@@ -33,8 +33,10 @@ def test_weights_in_eight_bits() -> None:
         scale=np.float32(0.25),
         zero=np.int8(3),
     )
-    module = check(proto, "linear")
-    assert module.constants["@w"].dtype == np.float32
+    module = check(proto, "linear", "affine")
+    codes = module.constants["@y.codes"]
+    assert codes.dtype == np.int8
+    assert codes.tolist() == (np.arange(-12, 12).reshape(4, 6) - 3).tolist()
 
 
 def test_a_value_that_grows_too_much_stays_a_node() -> None:

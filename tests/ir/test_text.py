@@ -53,7 +53,7 @@ NAMES = st.one_of(
 )
 WORDS = st.one_of(
     st.sampled_from(
-        ["conv", "input", "output", "constant", "from", "on", "scale", "_", "N", "inf"]
+        ["conv", "input", "output", "constant", "from", "on", "scale", "zero", "_", "N", "inf"]
     ),
     st.text(max_size=3),
 )
@@ -94,12 +94,16 @@ def arrays(draw: st.DrawFn) -> Array:
 
 
 @st.composite
+def values_called(draw: st.DrawFn, name: str) -> Value:
+    scale = draw(SCALES)
+    zero = 0 if scale is None else draw(st.sampled_from([0, 0, -128, 3, 2**15]))
+    return Value(name, draw(st.one_of(TENSORS, CHANNELS)), scale, zero)
+
+
+@st.composite
 def modules(draw: st.DrawFn) -> Module:
     names = draw(st.lists(NAMES, unique=True, max_size=5))
-    values = {
-        f"%{name}": Value(f"%{name}", draw(st.one_of(TENSORS, CHANNELS)), draw(SCALES))
-        for name in names
-    }
+    values = {f"%{name}": draw(values_called(f"%{name}")) for name in names}
     strings = st.lists(st.text(max_size=3), min_size=2, max_size=2).map(
         lambda items: np.array(items, dtype=object)
     )

@@ -142,6 +142,10 @@ DAMAGED = [
     (with_value("%", Value("%", X)), "value `%` must have a name of the form `%name`"),
     (with_value("%x", Value("%x", X, 1)), "value `%x` has scale 1, not a positive finite float"),
     (
+        with_value("%x", Value("%x", X, None, 3)),
+        "value `%x` has zero point 3, not an integer with a scale",
+    ),
+    (
         with_value("%x", Value("%x", TensorType("float32", ("M", 2)))),
         "value `%x` has the dimension 'M' in its shape, neither `N` nor an integer >= 0",
     ),

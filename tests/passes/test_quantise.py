@@ -16,6 +16,7 @@ from tests.passes.golden_text import check
         "quantise_3_binary16",
         "quantise_3_lstm",
         "quantise_3_unbounded",
+        "quantise_4_zero_points",
         "quantise_formats_states",
         "quantise_max_pool_output",
     ],

@@ -17,7 +17,7 @@ from tests.cli.sample import MAPPING, image
 
 KEYS = {
     "schema", "model", "target", "target_files", "read_mode", "cores", "cells", "layers", "tiles",
-    "units", "links", "bounds", "host", "nodes", "borders", "macs", "warnings",
+    "units", "links", "bounds", "host", "nodes", "borders", "macs", "quantisation", "warnings",
     "program", "options", "provenance",
 }  # fmt: skip
 
@@ -190,6 +190,22 @@ def test_many_reasons_are_shortened() -> None:
     assert "a, b, c, and 1 more  many" in text
     assert "... and 4 more reasons: `--all` lists them" in text and "reason 8" not in text
     assert "reason 8" in render(made, all_rows=True)
+
+
+def test_what_quantised_tensors_lose() -> None:
+    """The worst come first, and a screen holds them; JSON has them in the mapper's order."""
+    entries = [
+        {"tensor": f"t{k}", "kind": "activation", "bits_lost": k / 8, "codes_saturated": k % 2}
+        for k in range(12)
+    ]
+    made = with_mapping({"quantisation": entries})
+    assert made["quantisation"] == entries
+    lines = render(made).splitlines()
+    first = next(k for k, line in enumerate(lines) if line.startswith("quantised tensor"))
+    assert lines[first + 1].split() == ["t11", "activation", "1.38", "1"]
+    assert lines[first + 9] == "... and 4 more: `--all` lists them"
+    assert "t0 " in render(made, all_rows=True)
+    assert "quantised tensor" not in render(with_mapping({}))
 
 
 def test_text_fits_a_screen() -> None:

@@ -78,6 +78,18 @@ def test_codes_round_to_even_and_saturate() -> None:
     assert tokens.tolist() == [[[0, 2, 0, 127, 127, -127, 127, 127]]]
 
 
+def test_integers_of_quantised_models_are_taken_off_their_zero_point() -> None:
+    """Real zero is the code 0 on the chip; results round, and saturate at the integers' type."""
+    values = np.array([[0, 100, 128, 255]], np.uint8)
+    entry = border((None, 4), dtype="uint8", scale=2.0, zero=128)
+    tokens = encode(values, entry, Channel(I8, 4, 1), 1)
+    assert tokens.tolist() == [[[-64, -14, 0, 64]]]
+    back = np.array([[[-64.0, -14.25, 0.25, 70.0]]], np.float16)
+    assert decode(back, entry, Channel(F16, 4, 1), 1).tolist() == [[0, 100, 128, 255]]
+    real = border((None, 4), scale=2.0, zero=-3)
+    assert decode(back, real, Channel(F16, 4, 1), 1).tolist() == [[-131.0, -31.5, -2.5, 137.0]]
+
+
 def test_the_division_is_binary32() -> None:
     """0.15 / 0.1 is below 1.5 in binary64, but 1.5 and so 2 in binary32."""
     values = np.array([[0.15]], np.float32)

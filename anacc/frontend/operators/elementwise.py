@@ -7,7 +7,7 @@ import numpy as np
 from anacc.frontend.chain import Chain
 from anacc.frontend.external import Array
 from anacc.frontend.node import Node, Unsupported
-from anacc.frontend.registry import imports
+from anacc.frontend.registry import QUANTISED, imports
 from anacc.ir import BATCH
 
 _LARGEST = float(np.finfo(np.float32).max)
@@ -59,15 +59,22 @@ def gives_no_mask(node: Node) -> bool:
     return not node.uses(1) and not drops
 
 
-@imports("Identity", "Dropout", requires=(gives_no_mask,))
+@imports("Identity", "Dropout", requires=(gives_no_mask,), elements=QUANTISED)
 def import_identity(node: Node) -> None:
     """Identity and Dropout (at inference) become `identity`."""
     node.emit("identity", (node.value(0),))
 
 
-@imports("Cast")
+@imports("Cast", elements=("int32",))
 def import_cast(node: Node) -> None:
-    """A Cast from float32 to float32 becomes `identity`."""
+    """A Cast from float32 to float32 becomes `identity`, one of sums of integers `dequantise`."""
+    kinds = (node.type(0).dtype, node.facts.types[node.proto.output[0]].dtype)
+    if kinds != ("float32", "float32"):
+        made = any(op.kind == "quantise" and node.value(0) in op.results for op in node.scope.ops)
+        if kinds != ("int32", "float32") or not made:
+            raise Unsupported("it casts float32, or sums that the chip makes, to float32")
+        node.emit("dequantise", (node.value(0),), scale=1.0, zero=0)
+        return
     node.emit("identity", (node.value(0),))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from anacc.frontend.chain import Chain, slice_bounds
 from anacc.frontend.node import Node, Unsupported
-from anacc.frontend.registry import imports
+from anacc.frontend.registry import QUANTISED, imports
 from anacc.frontend.selection import select
 from anacc.ir import BATCH
 
@@ -63,19 +63,19 @@ def takes_constant_places(node: Node) -> bool:
     return _indices(node) is not None
 
 
-@imports("Flatten", "Reshape", "Squeeze", "Unsqueeze")
+@imports("Flatten", "Reshape", "Squeeze", "Unsqueeze", elements=QUANTISED)
 def import_reshape(node: Node) -> None:
     """All of them become `reshape` to the shape that ONNX infers."""
     node.emit("reshape", (node.value(0),), shape=node.result())
 
 
-@imports("Expand")
+@imports("Expand", elements=QUANTISED)
 def import_expand(node: Node) -> None:
     """Expand becomes `expand`."""
     node.emit("expand", (node.value(0),), shape=node.result())
 
 
-@imports("Transpose")
+@imports("Transpose", elements=QUANTISED)
 def import_transpose(node: Node) -> None:
     """Transpose becomes `transpose`."""
     rank = len(node.shape(0))
@@ -83,7 +83,7 @@ def import_transpose(node: Node) -> None:
     node.emit("transpose", (node.value(0),), permutation=tuple(int(i) for i in permutation))
 
 
-@imports("Concat", requires=(joins_activations,))
+@imports("Concat", requires=(joins_activations,), elements=QUANTISED)
 def import_concat(node: Node) -> None:
     """Concat becomes `concat`."""
     axis = int(node.attribute("axis", 1)) % len(node.shape(0))
@@ -91,7 +91,7 @@ def import_concat(node: Node) -> None:
     node.emit("concat", values, axis=axis)
 
 
-@imports("Slice", requires=(has_constant_bounds,))
+@imports("Slice", requires=(has_constant_bounds,), elements=QUANTISED)
 def import_slice(node: Node) -> None:
     """Slice becomes `slice`, its bounds clipped as in Python."""
     shape = node.shape(0)
@@ -125,7 +125,7 @@ def _slice(node: Node, cuts: dict[int, range], result: str | None = None) -> Non
     )
 
 
-@imports("Split", requires=(has_constant_sizes,))
+@imports("Split", requires=(has_constant_sizes,), elements=QUANTISED)
 def import_split(node: Node) -> None:
     """Split becomes one `slice` for each output."""
     shape = node.shape(0)
@@ -143,7 +143,7 @@ def import_split(node: Node) -> None:
         start += size
 
 
-@imports("Gather", requires=(takes_constant_places,))
+@imports("Gather", requires=(takes_constant_places,), elements=QUANTISED)
 def import_gather(node: Node) -> None:
     """Gather becomes `slice` and, unless its indices are evenly spaced, `expand` or `concat`."""
     chain = Chain(node, node.value(0))
@@ -167,7 +167,7 @@ def _indices(node: Node) -> list[int] | None:
     return numbers if 0 <= min(numbers) and max(numbers) < dim else None
 
 
-@imports("Pad", requires=(has_constant_amounts,))
+@imports("Pad", requires=(has_constant_amounts,), elements=QUANTISED)
 def import_pad(node: Node) -> None:
     """Pad becomes `pad`; with elements of its operand, `slice` and `concat`."""
     shape = node.shape(0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from anacc.frontend.node import Node, Unsupported
 from anacc.frontend.operators.convolution import has_up_to_three_axes
 from anacc.frontend.operators.windows import has_batch_first, has_known_padding, window_of
-from anacc.frontend.registry import imports
+from anacc.frontend.registry import QUANTISED, imports
 from anacc.ir.module import AttributeValue
 
 
@@ -18,7 +18,9 @@ def gives_no_indices(node: Node) -> bool:
 
 
 @imports(
-    "MaxPool", requires=(has_up_to_three_axes, gives_no_indices, has_known_padding, has_batch_first)
+    "MaxPool",
+    requires=(has_up_to_three_axes, gives_no_indices, has_known_padding, has_batch_first),
+    elements=QUANTISED,
 )
 def import_max_pool(node: Node) -> None:
     """MaxPool becomes `max_pool`: padding never wins, so rounding up only pads more."""

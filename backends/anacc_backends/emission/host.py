@@ -42,7 +42,8 @@ class Borders:
                 shape=tuple(batch if size == -1 else size for size in described["shape"]),
                 batch_axis=None if axis == -1 else axis,
                 permutation=tuple(described["permutation"]),
-                scale=emission.module.values[channel].scale or 1.0,
+                scale=(emission.module.values[channel].scale or 1.0) / described.get("lsb", 1.0),
+                zero=described.get("zero", 0),
             )
         )
         return len(self.borders) - 1

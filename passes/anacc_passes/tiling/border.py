@@ -25,13 +25,16 @@ def describe(
     shape = tuple(-1 if isinstance(dim, str) else dim for dim in kind.shape or ())
     rank = len(shape) - (axis is not None)
     permutation = layout.permutation if layout is not None and rank else tuple(range(rank))
-    return {
+    described: dict[str, AttributeValue] = {
         "name": name,
         "dtype": kind.dtype,
         "shape": shape,
         "batch_axis": -1 if axis is None else axis,
         "permutation": permutation,
     }
+    if value in builder.grids and layout is not None:
+        described["lsb"], described["zero"] = builder.grids[value]
+    return described
 
 
 def enter(
@@ -60,13 +63,18 @@ def enter(
             f"tensor `{name}` enters the chip, but its shape is unknown or does not hold the batch",
             "bind the batch with --shape NAME=SIZE",
         )
-    scale = builder.scale(value)
+    reader = builder.readers.get(value)
+    held = value if reader is None else reader.results[0]
+    scale, zero = builder.scale(held), builder.zero(held)
+    if reader is not None:
+        lsb = reader.number("scale")
+        builder.grids[value] = (lsb, reader.integer("zero") - round(zero * scale / lsb))
     parts: dict[str, tuple[str, ...]] = {}
     for form in sorted(forms):
         channel = builder.channel(f"{value}.{form}", form, layout.token_size, layout.tokens, scale)
         parts[form] = (channel,)
         made.append((channel, describe(builder, value, name, layout)))
-    builder.tokens[value] = Tokens(layout, parts, scale)
+    builder.tokens[value] = Tokens(layout, parts, scale, zero)
     return made
 
 
@@ -79,6 +87,13 @@ def leave(builder: Builder, value: str, origins: tuple[str, ...]) -> tuple[str, 
     form = found.finest
     joined = builder.regroup(found.parts[form], (found.layout.token_size,), origins)
     return joined[0], found.layout
+
+
+def lower_border(builder: Builder, op: Op, forms: frozenset[str]) -> Tokens:
+    """Lower quantise or dequantise: the border converts; on the chip, the tokens are the same."""
+    if op.kind == "quantise":
+        builder.grids[op.results[0]] = (op.number("scale"), op.integer("zero"))
+    return builder.tokens[op.operands[0]]
 
 
 def lower_host(

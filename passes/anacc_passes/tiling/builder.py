@@ -28,11 +28,13 @@ class Tokens:
         parts: for each format that exists (`i8`, `f16`), the channels whose tokens, side by side,
             make the token of the layout.
         scale: real value of one unit of an element.
+        zero: the code that stands for 0; 0 where there is another format than codes.
     """
 
     layout: Layout
     parts: Mapping[str, tuple[str, ...]]
     scale: float
+    zero: int = 0
 
     @property
     def finest(self) -> str:
@@ -53,6 +55,7 @@ class Builder:
             `anacc_passes.tiling.correction.METHODS`.
         tokens: what layer values have become.
         tensors: channels of whole host tensors, by layer value.
+        grids: scale and zero point of the integers of host tensors, by layer value.
     """
 
     module: Module
@@ -65,11 +68,13 @@ class Builder:
     constants: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
     tokens: dict[str, Tokens] = field(default_factory=dict)
     tensors: dict[str, str] = field(default_factory=dict)
+    grids: dict[str, tuple[float, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.layouts = layouts(self.module)
         self.nonnegative = nonnegative(self.module)
         self.chains, self.between = chains(self.module)
+        self.readers = {op.operands[0]: op for op in self.module.ops if op.kind == "dequantise"}
 
     def channel(
         self, stem: str, form: str, size: int, tokens: int, scale: float | None = None
@@ -129,6 +134,10 @@ class Builder:
         if scale is None:
             raise IrError(f"value {name} has no scale: quantise comes before tile")
         return scale
+
+    def zero(self, name: str) -> int:
+        """The zero point of a layer value."""
+        return self.module.values[name].zero
 
     def sizes(self, parts: Sequence[str]) -> tuple[int, ...]:
         """Token sizes of the parts."""

@@ -69,7 +69,8 @@ def blocks(weight: FloatArray, group: int, rows: int, columns: int) -> list[Bloc
     together = min(rows // group_rows, columns // group_columns)
     found = []
     for first, last in bounds(balanced(group, together)):
-        diagonal = np.zeros(((last - first) * group_rows, (last - first) * group_columns))
+        shape = ((last - first) * group_rows, (last - first) * group_columns)
+        diagonal = np.zeros(shape, weight.dtype)
         for position, g in enumerate(range(first, last)):
             r, c = position * group_rows, position * group_columns
             part = flat[g * group_columns : (g + 1) * group_columns].T
@@ -205,13 +206,23 @@ def _factors(builder: Builder, op: Op) -> FloatArray | None:
 def _weight(builder: Builder, op: Op) -> FloatArray:
     """The layer's weight, (M, C/group, *K) or (out, in), times the factors of its operand."""
     weight, factors = builder.module.constants[op.operands[1]], _factors(builder, op)
-    if factors is None:
-        return weight
+    if factors is None or weight.dtype.kind == "i":
+        return weight  # codes stay: see `_scale`
     outputs = len(weight) // op.integer("group")
     first = np.arange(len(weight)) // outputs * weight.shape[1]
     channels = first[:, np.newaxis] + np.arange(weight.shape[1])
     along = factors[channels].reshape(*channels.shape, *(1,) * (weight.ndim - 2))
     return np.asarray(weight * along)
+
+
+def _scale(builder: Builder, op: Op) -> FloatArray:
+    """The layer's scale, for each column; where weights are codes, times the factors of its
+    operand, of which a column of a depthwise convolution reads one."""
+    weight, scale = (builder.module.constants[name] for name in op.operands[1:3])
+    factors = _factors(builder, op)
+    if factors is None or weight.dtype.kind != "i":
+        return scale
+    return scale * factors[np.arange(len(scale)) // (len(scale) // op.integer("group"))]
 
 
 def lower_crossbar(builder: Builder, op: Op, forms: frozenset[str]) -> Tokens:
@@ -238,22 +249,23 @@ def lower_crossbar(builder: Builder, op: Op, forms: frozenset[str]) -> Tokens:
             builder.channel(f"{result}.window", "i8", b - a, layout.tokens, source.scale)
             for a, b in cuts
         )
-        builder.gather(stores, load, channels, size, op.origins, lead=lead, step=step)
-        if builder.samples:
+        fill = source.zero
+        builder.gather(stores, load, channels, size, op.origins, fill=fill, lead=lead, step=step)
+        if builder.samples and builder.samples.holds(op.operands[0]):
             tokens = builder.samples.tokens(op.operands[0], source.layout, source.scale, factors)
-            vectors = windows(tokens, [nest for _, nest in stores], load, size)
+            vectors = windows(tokens, [nest for _, nest in stores], load, size, fill)
         tiles = [(cut, (channel,)) for cut, channel in zip(cuts, channels, strict=True)]
     else:
         if not is_convolution(module, op):
             layout = natural(layout.dims)
             rows = natural(source.layout.dims)
             source = relayout(builder, source, rows, _CODES, f"{op.operands[0]}.rows", op)
-        if builder.samples:
+        if builder.samples and builder.samples.holds(op.operands[0]):
             vectors = builder.samples.vectors(op.operands[0], source.layout, source.scale, factors)
         tiles = row_tiles(builder, source.parts["i8"], limit_rows, op.origins)
-    sign = builder.nonnegative[op.operands[0]]
+    sign = builder.nonnegative[op.operands[0]] and source.zero == 0
     inputs = [
-        Inputs(parts, span, source.scale, sign, vectors=chosen_rows(vectors, span))
+        Inputs(parts, span, source.scale, sign, source.zero, vectors=chosen_rows(vectors, span))
         for span, parts in tiles
     ]
     found = _columns(builder, op, forms, matrix, inputs, layout, limit_columns)
@@ -271,7 +283,7 @@ def _columns(
 ) -> Tokens:
     """The tiles of all blocks, column by column; their tokens come in the order of `layout`."""
     module, result = builder.module, op.results[0]
-    scale = builder.scale(result)
+    scale, zero = builder.scale(result), builder.zero(result)
     cuts = [
         (block, (first, last))
         for block in matrix
@@ -284,7 +296,7 @@ def _columns(
         widths = tuple(last - first for _, (first, last) in cuts)
         residual = builder.regroup(other.parts["i8"], widths, op.origins)
         residual_scale = other.scale
-    factors, offsets = (module.constants[name] for name in op.operands[2:4])
+    factors, offsets = _scale(builder, op), module.constants[op.operands[3]]
     found: list[tuple[str, str]] = []
     for (block, (first, last)), extra in zip(cuts, residual, strict=True):
         columns = (block.columns[0] + first, block.columns[0] + last)
@@ -294,6 +306,7 @@ def _columns(
             offset=offsets[chosen].astype(np.float64),
             forms=forms,
             result_scale=scale,
+            result_zero=zero,
             activation=op.text("activation"),
             low=op.number("low"),
             high=op.number("high"),
@@ -324,7 +337,7 @@ def _columns(
         for position, form in enumerate(("i8", "f16"))
         if form in forms
     }
-    return Tokens(layout, parts, scale)
+    return Tokens(layout, parts, scale, zero)
 
 
 def codes_of(builder: Builder, op: Op, name: str) -> Tokens:

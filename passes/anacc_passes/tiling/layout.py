@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import networkx as nx
 
 from anacc.ir import Module, Op, TensorType
-from anacc_passes.formats import POINTWISE
+from anacc.ir.graph_shapes import INTEGERS
+from anacc_passes.formats import BORDERS, POINTWISE
 
 Nest = tuple[tuple[int, ...], int, tuple[int, ...], tuple[tuple[int, int], ...]]
 """Loop counts, base, a stride for each loop, and (count, stride) pairs within a token."""
@@ -82,12 +83,13 @@ def is_convolution(module: Module, op: Op) -> bool:
 
 
 def layouts(module: Module) -> dict[str, Layout]:
-    """The layout of every float32 value of a layer-level module with a known shape."""
+    """The layout of every value of a layer-level module with a known shape, of float32 numbers or
+    of integers that may be quantised ones."""
     tied: nx.Graph[str] = nx.Graph()
     spatial: set[str] = set()
     for op in module.ops:
         values = [name for name in (*op.operands, *op.results) if name.startswith("%")]
-        if op.kind in POINTWISE:
+        if op.kind in (*POINTWISE, *BORDERS):
             nx.add_path(tied, values)
         elif op.kind in _SPATIAL or is_convolution(module, op):
             spatial.update(values)
@@ -99,7 +101,9 @@ def layouts(module: Module) -> dict[str, Layout]:
     found = {}
     for name, value in module.values.items():
         kind = value.type
-        if isinstance(kind, TensorType) and kind.shape is not None and kind.dtype == "float32":
+        if not isinstance(kind, TensorType) or kind.shape is None:
+            continue
+        if kind.dtype == "float32" or kind.dtype in INTEGERS:
             last = channels_last(kind) if name in spatial else natural(sample_dims(kind))
             found[name] = last
     return found

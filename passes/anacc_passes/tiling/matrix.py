@@ -38,6 +38,7 @@ class Columns:
         residual_scale: real value of one unit of an element of the residual.
         forms: formats of the result.
         result_scale: real value of one unit of an element of the result.
+        result_zero: the code of the result that stands for 0.
     """
 
     scale: FloatArray
@@ -50,6 +51,7 @@ class Columns:
     diagonal: int = 1
     residual: str = ""
     residual_scale: float = 1.0
+    result_zero: int = 0
 
 
 @dataclass(frozen=True)
@@ -61,15 +63,17 @@ class Inputs:
         rows: (first, last + 1) of the layer's matrix.
         scale: real value of one code.
         nonnegative: no code can be negative.
+        zero: the code that stands for 0.
         recurrent: the channels go round in a loop through time.
-        vectors: what calibration data drive them with, in units of `scale`, shape (n, rows), or
-            None.
+        vectors: what calibration data drive them with, in units of `scale` and with the zero point
+            added, shape (n, rows), or None.
     """
 
     parts: tuple[str, ...]
     rows: tuple[int, int]
     scale: float
     nonnegative: bool
+    zero: int = 0
     recurrent: bool = False
     vectors: Vectors | None = None
 
@@ -84,6 +88,7 @@ class RowTile:
         adc: converter settings.
         snr: of the converted product on calibration data, in dB, if it was measured.
         scale: real value of one count of each column, shape (columns,).
+        shift: real value of what the inputs' zero points add to each column, shape (columns,).
     """
 
     item: Inputs
@@ -91,6 +96,7 @@ class RowTile:
     adc: AdcSettings
     snr: float | None
     scale: FloatArray
+    shift: FloatArray
 
 
 def weight_codes(
@@ -98,12 +104,21 @@ def weight_codes(
 ) -> tuple[npt.NDArray[np.int8], FloatArray]:
     """Codes in [-largest, largest] and the scale of each column; a column of zeros has scale 0.
 
+    Integers (int8) are codes already, and -128 saturates.  A column of them that leaves more than
+    half of the range unused is multiplied by the largest integer that fits, which loses nothing.
+
     Args:
-        weight: real weights, shape (rows, columns).
+        weight: real weights, or integers, shape (rows, columns).
         largest: the code of the largest conductance, at most 127.
         share: of the conductance range that the largest weight of a column takes; beyond 1, weights
             saturate.
     """
+    if weight.dtype.kind == "i" and largest == LARGEST_CODE and share == 1:
+        kept = np.clip(weight.astype(np.int64), -largest, largest)
+        peak = np.abs(kept).max(axis=0, initial=0)
+        times = largest // np.maximum(peak, 1)
+        return (kept * times).astype(np.int8), np.where(peak > 0, 1.0 / times, 0.0)
+    weight = weight.astype(np.float64, copy=False)
     scale = np.abs(weight).max(axis=0, initial=0.0).astype(np.float64) / (largest * share)
     divisor = np.where(scale > 0, scale, 1.0)
     codes = np.clip(np.rint(weight / divisor), -largest, largest).astype(np.int8)
@@ -124,8 +139,9 @@ def row_tile(builder: Builder, weight: FloatArray, item: Inputs, factor: FloatAr
         builder.target, builder.read_mode, item.nonnegative, weight, coding, factor, item.vectors
     )
     adc = choice.adc
-    scale = 2.0**adc.b / adc.a * item.scale * choice.scale * factor
-    return RowTile(item, choice.codes, adc, choice.snr, scale)
+    charge = item.scale * choice.scale * factor  # real value of one unit of charge
+    shift = item.zero * choice.codes.sum(axis=0, dtype=np.int64) * charge
+    return RowTile(item, choice.codes, adc, choice.snr, 2.0**adc.b / adc.a * charge, shift)
 
 
 def column_of_tiles(
@@ -167,6 +183,7 @@ def column_of_tiles(
         for a, b in [item.rows]
     ]
     tiles, ldpu = _corrected(builder, tiles, weight, ldpu)
+    ldpu = _with_zero_points(ldpu, tiles)
     gain = _gain(tiles, ldpu)
     unit = ldpu.result_scale * gain
     results, partial = ("", ""), ""
@@ -235,18 +252,32 @@ def _corrected(
         if each is None:
             continue
         a, b = tile.item.rows
-        real = each.astype(np.float64) @ weight[a - first_row : b - first_row]
+        real = (each.astype(np.float64) - tile.item.zero) @ weight[a - first_row : b - first_row]
         exact = exact + real * (tile.item.scale * ldpu.scale)
-        found = found + converted(tile.adc, input_codes(each), tile.codes)[0] * tile.scale
-    counts = None
+        counts, _ = converted(tile.adc, input_codes(each), tile.codes)
+        found = found + counts * tile.scale - tile.shift
+    seen = None
     if ldpu.activation == "relu" and not ldpu.residual:
         # What the activation hides need not be right.
-        counts = exact + ldpu.offset > 0
-    factor, offset = correction(builder.correction, found, exact, counts)
+        seen = exact + ldpu.offset > 0
+    factor, offset = correction(builder.correction, found, exact, seen)
     return (
-        [replace(tile, scale=tile.scale * factor) for tile in tiles],
+        [replace(tile, scale=tile.scale * factor, shift=tile.shift * factor) for tile in tiles],
         replace(ldpu, offset=ldpu.offset + offset),
     )
+
+
+def _with_zero_points(ldpu: Columns, tiles: Sequence[RowTile]) -> Columns:
+    """Take off what the zero points of the inputs add, z * sum(w), and add that of the result."""
+    zero = ldpu.result_zero * ldpu.result_scale
+    shift = sum((tile.shift for tile in tiles), np.zeros(len(ldpu.offset)))
+    ldpu = replace(ldpu, offset=ldpu.offset - shift + zero)
+    if not zero or ldpu.activation == "none":
+        return ldpu
+    low, high = (ldpu.low, ldpu.high)
+    if ldpu.activation == "relu":
+        low, high = 0.0, 2 * LARGEST_CODE * ldpu.result_scale  # no code is so large
+    return replace(ldpu, activation="clamp", low=low + zero, high=high + zero)
 
 
 def _gain(tiles: Sequence[RowTile], ldpu: Columns) -> float:

@@ -105,7 +105,9 @@ def move(
         whole = result.tokens * result.token_size == math.prod(source.layout.dims)
         same_order = _order(source.layout, movement.stores[0]) == _order(result, movement.load)
         if whole and same_order and source.layout.token_size == result.token_size:
-            return Tokens(result, source.parts, scale)
+            return Tokens(result, source.parts, scale, source.zero)
+    # Only tensors that are moved alone and keep their scale have a zero point.
+    zero = sources[0].zero
     parts: dict[str, tuple[str, ...]] = {}
     for form in sorted(forms):
         nests, factors = [], []
@@ -118,7 +120,8 @@ def move(
         channels = tuple(
             builder.channel(f"{stem}.{form}", form, size, result.tokens, scale) for size in sizes
         )
-        fill = int(np.clip(np.rint(movement.fill / scale), -LARGEST_FILL[form], LARGEST_FILL[form]))
+        number = np.rint(movement.fill / scale) + zero
+        fill = int(np.clip(number, -LARGEST_FILL[form], LARGEST_FILL[form]))
         builder.gather(
             nests,
             load_nest(result, *movement.load),
@@ -129,7 +132,7 @@ def move(
             rescale=tuple(factors),
         )
         parts[form] = channels
-    return Tokens(result, parts, scale)
+    return Tokens(result, parts, scale, zero)
 
 
 def relayout(

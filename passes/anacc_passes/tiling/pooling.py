@@ -69,7 +69,7 @@ def lower_pool(builder: Builder, op: Op, forms: frozenset[str]) -> Tokens:
         lead=lead,
         step=step,
     )
-    return Tokens(layout, parts, scale)
+    return Tokens(layout, parts, scale, source.zero if op.kind == "max_pool" else 0)
 
 
 def averaged(

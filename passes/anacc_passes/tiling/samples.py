@@ -50,7 +50,13 @@ class Samples:
             for feed in some_samples(module, feeds, SAMPLES)
             for values in [module.source.activations(feed, names)]
         ]
-        return cls(module, {name: np.concatenate([part[name] for part in parts]) for name in names})
+        # What ONNX cannot compute (a step within a node, data without samples) is not there.
+        known = [name for name in names if parts and name in parts[0]]
+        return cls(module, {name: np.concatenate([part[name] for part in parts]) for name in known})
+
+    def holds(self, value: str) -> bool:
+        """Whether a value is known."""
+        return value in self.values
 
     def tokens(
         self,
@@ -59,7 +65,7 @@ class Samples:
         scale: float,
         factors: npt.NDArray[np.float32] | None = None,
     ) -> Vectors:
-        """A value in units of its code, shape (samples, tokens, token size).
+        """A value in units of its code, its zero point added: (samples, tokens, token size).
 
         Args:
             value: its name.
@@ -72,7 +78,8 @@ class Samples:
         shape = (len(moved), layout.tokens, layout.token_size)
         if factors is not None:
             moved = moved / factors
-        return np.asarray(moved / np.float32(scale), np.float32).reshape(shape)
+        codes = moved / np.float32(scale) + self.module.values[value].zero
+        return np.asarray(codes, np.float32).reshape(shape)
 
     def vectors(
         self,
@@ -107,14 +114,16 @@ def addresses(nest: Nest) -> npt.NDArray[np.int64]:
     return found.reshape(int(np.prod(counts, dtype=np.int64)), -1)
 
 
-def windows(tokens: Vectors, stores: Iterable[Nest], load: Nest, size: int) -> Vectors:
+def windows(
+    tokens: Vectors, stores: Iterable[Nest], load: Nest, size: int, fill: int = 0
+) -> Vectors:
     """Some of the windows that a gather reads, shape (n, window), n at most `VECTORS`.
 
     Args:
         tokens: shape (samples, tokens, token size); the parts of `stores` lie side by side in it.
-        stores, load, size: of the gather.
+        stores, load, size, fill: of the gather.
     """
-    buffer = np.zeros((len(tokens), size), np.float32)
+    buffer = np.full((len(tokens), size), fill, np.float32)
     first = 0
     for nest in stores:
         places = addresses(nest)

@@ -95,7 +95,7 @@ def result_channels(
 def sampled_states(builder: Builder, op: Op, direction: int, scale: float) -> Vectors | None:
     """Hidden states on calibration data in units of their code, shape (n, hidden), if the model
     returns them."""
-    if builder.samples is None or not op.results[0]:
+    if builder.samples is None or not builder.samples.holds(op.results[0]):
         return None
     dims = sample_dims(builder.module.tensor(op.results[0]))
     tokens = builder.samples.tokens(op.results[0], natural(dims), scale)

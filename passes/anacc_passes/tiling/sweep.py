@@ -142,7 +142,7 @@ def _sequence(builder: Builder, op: Op, reverse: bool) -> Tokens:
 def _inputs(builder: Builder, op: Op, sequence: Tokens) -> list[Inputs]:
     """Row tiles of the input's weights."""
     vectors = None
-    if builder.samples:
+    if builder.samples and builder.samples.holds(op.operands[0]):
         vectors = builder.samples.vectors(op.operands[0], sequence.layout, sequence.scale)
     tiles = row_tiles(builder, sequence.parts["i8"], builder.target.crossbar.rows.value, op.origins)
     sign = builder.nonnegative[op.operands[0]]

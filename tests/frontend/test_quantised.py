@@ -1,0 +1,108 @@
+"""Quantised models: what integers become, and which stay with the host."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from anacc.frontend import import_model
+from tests.frontend.check import check, floats, host_reason, model
+
+CODES = np.arange(-12, 12, dtype=np.int8).reshape(4, 6)
+GRID: dict[str, Any] = {"s": np.float32(0.05), "z": np.int8(3)}
+
+
+def test_a_pair() -> None:
+    check(
+        model(
+            """g (float[N,4] x) => (float[N,4] y) {
+                q = QuantizeLinear (x, s, z)  y = DequantizeLinear (q, s, z)
+            }""",
+            **GRID,
+        ),
+        "quantise",
+        "dequantise",
+    )
+
+
+def test_a_scale_for_each_channel_of_an_activation() -> None:
+    proto = model(
+        "g (float[N,4] x) => (int8[N,4] y) { y = QuantizeLinear <axis=1> (x, s, z) }",
+        s=np.full(4, 0.1, np.float32),
+        z=np.zeros(4, np.int8),
+    )
+    reason = host_reason(proto)
+    assert reason.endswith("its scale is one positive constant, and its zero point one constant")
+
+
+def test_codes_are_kept_column_by_column() -> None:
+    proto = model(
+        """g (float[N,4] x) => (float[N,6] y) {
+            w = DequantizeLinear <axis=1> (q, scale)  y = Gemm (x, w, b)
+        }""",
+        q=CODES,
+        scale=np.linspace(0.1, 0.6, 6, dtype=np.float32),
+        b=floats(6),
+    )
+    module = check(proto, "linear", "affine")
+    np.testing.assert_array_equal(module.constants["@y.codes"], CODES)
+    assert not module.recoded
+
+
+@pytest.mark.parametrize(
+    ("zero", "bits"),
+    [(np.uint8(128), None), (np.uint8(0), 1.0), (np.uint8(255), 1.0)],
+    ids=["fits", "all positive", "all negative"],
+)
+def test_weights_that_leave_the_codes_are_quantised_anew(zero: Any, bits: float | None) -> None:
+    proto = model(
+        """g (float[N,2] x) => (float[N,2] y) {
+            w = DequantizeLinear (q, scale, zero)  y = MatMul (x, w)
+        }""",
+        q=np.array([[1, 254], [200, 3]], np.uint8),
+        scale=np.float32(0.01),
+        zero=zero,
+    )
+    if bits is None:
+        check(proto, "linear", "affine")
+        return
+    module = check(proto, "linear")
+    (entry,) = module.recoded
+    assert (entry.tensor, entry.kind) == ("w", "weight")
+    assert entry.bits == pytest.approx(bits, abs=0.02)
+
+
+def test_qlinear_operators_are_one_node_each() -> None:
+    proto = model(
+        """g (int8[N,4] x) => (int8[N,6] y) {
+            y = QLinearMatMul (x, s, z, w, t, o, s, z)
+        }""",
+        w=CODES,
+        t=np.float32(0.01),
+        o=np.int8(0),
+        **GRID,
+    )
+    module = import_model(proto)
+    assert [op.kind for op in module.ops] == ["dequantise", "linear", "affine", "quantise"]
+    assert len({op.origins for op in module.ops}) == 1
+
+
+DYNAMIC = """g (float[N,4] x) => (float[N,6] y) {
+    q, qs, qz = DynamicQuantizeLinear (x)
+    p = MatMulInteger (q, w, qz)
+    f = Cast <to=1> (p)
+    k = Mul (qs, s)
+    %s
+}"""
+
+
+def test_a_dynamically_quantised_product_is_one_op() -> None:
+    module = import_model(model(DYNAMIC % "y = Mul (f, k)", w=CODES, **GRID))
+    assert [op.kind for op in module.ops] == ["linear", "affine"]
+    assert all(len(op.origins) == 5 for op in module.ops)
+
+
+def test_a_dynamic_scale_that_something_else_reads() -> None:
+    """The nodes are then imported one by one."""
+    proto = model(DYNAMIC % "n = Mul (f, k)  y = Add (n, qs)", w=CODES, **GRID)
+    check(proto, *["host"] * 6)
