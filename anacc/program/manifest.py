@@ -28,9 +28,9 @@ class Border(_Strict):
     An INT8 channel holds clamp(rint((v - zero) / scale), -127, 127), a BINARY16 channel
     h((v - zero) / scale); back, v = element * scale + zero in binary32.  A TENSOR channel holds
     the tensor itself and ignores `permutation`, `scale` and `zero`; strings, sequences and
-    optionals go through no other, and what is no tensor has no axes here.  Where the border of a model input
-    or output is of type float32 and the port of float16 or float64, the tensor is converted, to
-    nearest even.
+    optionals go through no other, and what is no tensor has no axes here.  Where the border of a
+    model input or output is of type float32 and the port of float16 or float64, the tensor is
+    converted, to nearest even.
     """
 
     name: str  # the ONNX tensor

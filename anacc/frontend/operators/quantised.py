@@ -12,7 +12,10 @@ _ELEMENTS = tuple(INTEGERS)
 
 
 def has_one_scale(node: Node) -> bool:
-    """its scale is one positive constant, and its zero point one constant"""
+    """its scale is one positive constant, and its zero point one constant
+
+    quantise with one scale for the whole tensor
+    """
     return grid_of(node, 1, 2) is not None
 
 
