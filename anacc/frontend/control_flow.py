@@ -75,6 +75,16 @@ def expand(
     return _Expansion(model, constants, inputs, fixed).run()
 
 
+def unexpanded(model: ModelProto, constants: Mapping[str, Known]) -> Expanded:
+    """A model with all of its branches and loops as they are: expanded, it would be no valid one.
+
+    ONNX Runtime looks at what a branch gives only when it runs; as long as the branch is not in its
+    place, a number may serve where its shape is not quite what the operator says.
+    """
+    whole = {node.name: Obstacle.REFUSED for node in model.graph.node if _is_control(node)}
+    return Expanded(model, constants, whole)
+
+
 def _is_control(node: NodeProto) -> bool:
     return node.op_type in _CONTROL and node.domain == ""
 

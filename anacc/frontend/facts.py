@@ -58,6 +58,7 @@ class Obstacle(Enum):
     EMPTY = auto()
     COPIES = auto()
     SIZE = auto()
+    REFUSED = auto()
 
 
 @dataclass(frozen=True)

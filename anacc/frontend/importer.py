@@ -33,7 +33,7 @@ from anacc.frontend.conditions import (
     has_known_shape,
     is_float32,
 )
-from anacc.frontend.control_flow import expand
+from anacc.frontend.control_flow import expand, unexpanded
 from anacc.frontend.derived import Derived
 from anacc.frontend.dynamic import DynamicProduct, dynamic_products, import_dynamic_product
 from anacc.frontend.external import Array
@@ -140,7 +140,13 @@ def _import(original: Original, constants: Mapping[str, Known], way: Hypothesis)
         NotBatch, DoesNotFit: if that way is wrong.
     """
     expanded = expand(original.model, constants, way.inputs, way.batch)
-    facts = gather_facts(expanded.model, expanded.constants, way.inputs, way.batch)
+    try:
+        facts = gather_facts(expanded.model, expanded.constants, way.inputs, way.batch)
+    except ModelError:
+        if expanded.model is original.model:
+            raise
+        expanded = unexpanded(original.model, constants)
+        facts = gather_facts(expanded.model, expanded.constants, way.inputs, way.batch)
     facts = replace(facts, whole=expanded.whole)
     nodes, outputs, facts = _cleaned(expanded.model.graph, facts)
     check_results(nodes, facts.types)

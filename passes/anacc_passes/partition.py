@@ -230,6 +230,14 @@ def _levels(module: Module, atoms: list[int], host: Collection[int]) -> dict[int
     return {atom: last - changes for atom, changes in after.items()}
 
 
+def _read(module: Module, op: Op) -> list[str]:
+    """The values that the ONNX nodes of an op read: not all of them need be operands of the op."""
+    if not isinstance(module.source, SourceModel):
+        return []
+    names = (f"%{name}" for node in op.origins for name in module.source.reads_of(node))
+    return [name for name in names if name in module.values]
+
+
 def _segment(module: Module, members: list[tuple[Op, Why]]) -> Op:
     """One `host` op for some ops; each comes with a reason, in case it is none of the host yet."""
     ops = [op for op, _ in members]
@@ -248,7 +256,8 @@ def _segment(module: Module, members: list[tuple[Op, Why]]) -> Op:
     )
     recomputed = _recomputed(module)
     for op in ops:
-        operands.update(dict.fromkeys(sorted(recomputed(op) or ())))
+        more = (*_read(module, op), *sorted(recomputed(op) or ()))
+        operands.update(dict.fromkeys(name for name in more if name not in defined))
     products: dict[str, AttributeValue] = {}
     if isinstance(module.source, SourceModel):
         products["products"] = multiply_adds(module.source, nodes)

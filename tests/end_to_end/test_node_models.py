@@ -3,7 +3,6 @@ run on crossbars, and give what ONNX says they give."""
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +11,15 @@ import numpy.typing as npt
 import onnx
 import pytest
 from onnx import TensorProto, numpy_helper
-from onnx.backend.test.loader import load_model_tests
 
 from anacc.compiler import compile_image
 from anacc.frontend.reading import NEWEST_OPSET
 from tests.end_to_end.checks import assert_accurate, assert_same_bits, precise_target
+from tests.onnx_backend.cases import cases_of
 
 Array = npt.NDArray[Any]
 
+MODULES = ("conv", "convtranspose", "einsum", "gemm", "matmul")
 CONVOLUTIONS = ("test_basic_conv_", "test_conv_", "test_convtranspose")
 PRODUCTS = ("test_gemm_", "test_matmul_", "test_einsum_batch_matmul", "test_einsum_inner_prod")
 """Either operand may be the activation.  Other sums of Einstein are no products."""
@@ -28,9 +28,7 @@ OTHER_TYPES = ("_bfloat16",)
 
 def cases() -> dict[str, tuple[onnx.ModelProto, list[Array], list[Array], int]]:
     """Models with their inputs and outputs, and which input stays one."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the data of other tests
-        tests = load_model_tests(kind="node")
+    tests = [case for module in MODULES for case in cases_of(module)]
     found = {}
     for test in tests:
         wanted = test.name.startswith((*CONVOLUTIONS, *PRODUCTS))

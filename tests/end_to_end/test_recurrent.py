@@ -11,7 +11,6 @@ import onnx
 import pytest
 from onnx import numpy_helper
 from onnx.backend.test.case.test_case import TestCase
-from onnx.backend.test.loader import load_model_tests
 
 from anacc.compiler import compile_image
 from anacc.program.image import Image
@@ -27,6 +26,7 @@ from tests.end_to_end.checks import (
 from tests.end_to_end.network import Network
 from tests.end_to_end.recurrent import GATES
 from tests.frontend.check import feed_of, floats, model
+from tests.onnx_backend.cases import cases_of
 
 KINDS: list[tuple[str, dict[str, Any]]] = [
     ("LSTM", {}),
@@ -113,9 +113,7 @@ def test_lengths_of_sequences(precise: Path, operator: str) -> None:
 
 def node_tests() -> list[TestCase]:
     """The tests of recurrent operators that onnx has."""
-    with np.errstate(all="ignore"):
-        cases = load_model_tests(kind="node")
-    return [case for case in cases if case.model and case.model.graph.node[0].op_type in GATES]
+    return [case for module in ("gru", "lstm", "rnn") for case in cases_of(module)]
 
 
 def baked(case: TestCase) -> tuple[onnx.ModelProto, dict[str, Array], list[Array]]:

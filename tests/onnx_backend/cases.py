@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import sys
 import tomllib
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -42,10 +43,13 @@ def modules() -> list[str]:
 @cache
 def cases_of(module: str) -> tuple[TestCase, ...]:
     """The cases that a module makes; always the same random numbers."""
+    name = f"{node.__name__}.{module}"
+    if name in sys.modules:
+        raise RuntimeError(f"`{name}` was imported before: its cases are to be had here alone")
     first = len(node._NodeTestCases)
     np.random.seed(0)
     with np.errstate(all="ignore"):
-        importlib.import_module(f"{node.__name__}.{module}")
+        importlib.import_module(name)
     return tuple(node._NodeTestCases[first:])
 
 

@@ -50,7 +50,15 @@ def expands_to_few_nodes(node: Node) -> bool:
     return node.facts.whole.get(node.name) is not Obstacle.SIZE
 
 
-@imports("If", requires=(has_known_condition, expands_to_few_nodes))
+def fits_expanded(node: Node) -> bool:
+    """the model is valid with the nodes of its inner graph in its place
+
+    have the branches give tensors of the rank that the nodes behind it take
+    """
+    return node.facts.whole.get(node.name) is not Obstacle.REFUSED
+
+
+@imports("If", requires=(has_known_condition, expands_to_few_nodes, fits_expanded))
 def import_branch(node: Node) -> None:
     """An If that is left over runs on the host."""
     raise unmet(has_known_condition)
@@ -59,7 +67,13 @@ def import_branch(node: Node) -> None:
 @imports(
     "Loop",
     "Scan",
-    requires=(has_known_length, has_iterations, repeats_few_matrices, expands_to_few_nodes),
+    requires=(
+        has_known_length,
+        has_iterations,
+        repeats_few_matrices,
+        expands_to_few_nodes,
+        fits_expanded,
+    ),
 )
 def import_loop(node: Node) -> None:
     """A Loop or Scan that is left over runs on the host."""
