@@ -214,6 +214,7 @@ def compile(
     calibration_method: str = "mse",
     packing: str = "auto",
     correction: str = "bias",
+    row_copies: str = "auto",
     states: Mapping[str, str] | None = None,
     strict: bool = False,
 ) -> Program:
@@ -232,7 +233,8 @@ def compile(
         packing: whether layers share crossbars: `auto`, `always` or `never`.
         correction: what the digital units undo of the mean errors of codes and converters on the
             calibration data: `none`, `bias` or `bias+range`.
-
+        row_copies: `auto`: rows that a tile leaves free hold copies of its rows where converters
+            would hardly resolve its sums; `never`.
         strict: refuse a model of which a node runs on the host.
         states: of a streaming model: for inputs that are states the name of the output that feeds
             them.  `calibration` then is streams, as for `Program.run_steps`.
@@ -264,6 +266,7 @@ def compile(
         calibration_method=calibration_method,
         packing=packing,
         correction=correction,
+        row_copies=row_copies,
         strict=strict,
         states=states,
         warn=messages.append,

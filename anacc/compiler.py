@@ -78,6 +78,7 @@ def pipeline(
     packing: str,
     correction: str = "bias",
     strict: bool = False,
+    row_copies: bool = True,
 ) -> tuple[Pass, ...]:
     """All passes in order."""
     # What converters will add is part of the error that the method `mse` minimises.
@@ -105,7 +106,7 @@ def pipeline(
         # Settle the scale of each value.  From here on, scales are fixed.
         Quantise(),
         # Cut layers into crossbar tiles and streams.  From here on, values are channels.
-        Tile(target, read_mode, tuple(feeds), correction),
+        Tile(target, read_mode, tuple(feeds), correction, row_copies),
         # Give each stream a unit, each tile its place on a crossbar.
         Place(target, packing),
         # Give each transfer its links.
@@ -141,6 +142,7 @@ def compile_image(
     calibration_method: str = "mse",
     packing: str = "auto",
     correction: str = "bias",
+    row_copies: str = "auto",
     strict: bool = False,
     states: Mapping[str, str] | None = None,
     dump_ir: Path | None = None,
@@ -162,6 +164,7 @@ def compile_image(
         calibration_method: see `anacc_passes.ranges`.
         packing: `auto`, `always` or `never`; see `anacc_passes.place`.
         correction: `none`, `bias` or `bias+range`; see `anacc_passes.tiling.correction`.
+        row_copies: `auto` or `never`: whether rows that a tile leaves free hold copies of its rows.
         strict: refuse a model of which a node runs on the host.
         states: for inputs that are states the name of the output that feeds them; `calibration`
             then is streams, see `anacc.streaming`, which run step by step in ONNX Runtime.
@@ -179,6 +182,7 @@ def compile_image(
     """
     checked_choice("calibration method", calibration_method, METHODS)
     checked_choice("packing", packing, PACKINGS)
+    checked_choice("row_copies", row_copies, ("auto", "never"))
     checked_choice("correction", correction, CORRECTIONS)
     if print_ir_after is not None:
         checked_choice("pass", print_ir_after, (IMPORT, *(each.name for each in PASSES)))
@@ -222,7 +226,11 @@ def compile_image(
             "activation scales come from synthetic random inputs: give real ones with "
             "--calibration, or accuracy will be poor"
         )
-    passes = pipeline(chip, mode, feeds, calibration_method, packing, correction, bool(strict))
+    # Where layers share crossbars, no rows are free.
+    copies = row_copies == "auto" and packing != "always"
+    passes = pipeline(
+        chip, mode, feeds, calibration_method, packing, correction, bool(strict), copies
+    )
     module, timings = run_pipeline(
         module,
         passes,
@@ -244,6 +252,7 @@ def compile_image(
             "calibration": "synthetic" if synthetic else "given",
             "packing": packing,
             "correction": correction,
+            "row_copies": row_copies,
             "shapes": sizes,
         },
         provenance=dict(_versions()),

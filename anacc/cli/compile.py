@@ -17,6 +17,7 @@ from anacc.streaming import parse_states
 CALIBRATION_METHODS = ("mse", "minmax", "percentile", "entropy")
 PACKINGS = ("auto", "always", "never")
 CORRECTIONS = ("none", "bias", "bias+range")
+ROW_COPIES = ("auto", "never")
 
 MAX_DIGITS = 10
 """Of a size; ONNX could state larger ones, but no computer could hold the tensor."""
@@ -75,6 +76,14 @@ MAX_DIGITS = 10
     type=click.Choice(CORRECTIONS),
     help="What digital units undo of the mean errors of codes and converters.",
 )
+@click.option(
+    "--row-copies",
+    default="auto",
+    show_default=True,
+    type=click.Choice(ROW_COPIES),
+    help="Whether rows that a tile leaves free hold copies of its rows, where converters would "
+    "hardly resolve its sums.",
+)
 @click.option("--strict", is_flag=True, help="Refuse a model of which a node runs on the host.")
 @state_option
 @click.option(
@@ -95,6 +104,7 @@ def compile_command(
     seed: int,
     packing: str,
     correction: str,
+    row_copies: str,
     strict: bool,
     states: tuple[str, ...],
     dump_ir: str | None,
@@ -128,6 +138,7 @@ def compile_command(
             calibration_method=calibration_method,
             packing=packing,
             correction=correction,
+            row_copies=row_copies,
             strict=strict,
             states=fed_back,
             dump_ir=None if dump_ir is None else Path(dump_ir),

@@ -118,7 +118,8 @@ declare(
         "One crossbar region: matrix-vector product of the inputs, conversion, LDPU affine, sum "
         "with a partial sum, scaled residual, activation; results: codes and binary16 values, "
         "each optional. A `recurrent` tile is part of a loop through time; it may take one more "
-        "token of its inputs than it uses.",
+        "token of its inputs than it uses. `copies` of the rows lie below one another, driven "
+        "alike.",
         ("@codes", "@scale", "@offset?", "partial?", "residual?", "inputs*"),
         ("codes?", "values?"),
         {
@@ -136,6 +137,7 @@ declare(
             "high": Attribute("float"),
             "gain": Attribute("float"),  # factor of the results, behind the activation
             "recurrent": _BOOL,
+            "copies": Attribute("int", required=False),  # of the rows, below one another; else 1
             "snr": Attribute("float", required=False),  # of the conversion, dB
             "row": Attribute("int", required=False),  # place of its corner on the crossbar
             "column": Attribute("int", required=False),

@@ -69,11 +69,16 @@ def _check_nest(nest: Any, size: int) -> tuple[int, int]:
     return math.prod(counts), math.prod(count for count, _ in dims)
 
 
+def copies(op: Op) -> int:
+    """How often a tile holds its rows."""
+    return op.integer("copies") if "copies" in op.attributes else 1
+
+
 def infer_tile(module: Module, op: Op) -> tuple[Type | None, ...]:
     """Inputs fill the rows; all that meets the columns has their number."""
     rows, columns = module.tensor(op.operands[0]).dims
     inputs = [channel(module, name) for name in op.operands[5:]]
-    if sum(part.token_size for part in inputs) != rows:
+    if sum(part.token_size for part in inputs) * copies(op) != rows:
         raise ValueError(f"the inputs must fill the {rows} rows of the tile")
     for name in (op.operands[1], op.operands[2]):
         if name and module.tensor(name).dims != (columns,):

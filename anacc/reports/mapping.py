@@ -44,7 +44,8 @@ def report(image: Image) -> dict[str, Any]:
         - `layers`: name, ONNX nodes, kind, matrix [rows, columns], groups, tiles, cores, unit,
           positions of each layer.
         - `tiles`: core, row, column, rows, columns, layer, cells_used of each crossbar region, and
-          `conversion_snr_db`, the signal-to-noise ratio of its conversions on calibration data.
+          `conversion_snr_db`, the signal-to-noise ratio of its conversions on calibration data;
+          `copies`, how often the region holds its rows.
         - `units`, `links`: streams by unit; the links' load.
         - `bounds`: for each decision its cost (`value`), a lower `bound`, and their `meaning`.
         - `host`: ONNX `nodes` of each host segment with the `reasons`, and for each of

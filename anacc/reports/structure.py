@@ -41,6 +41,7 @@ class _Tile(_Part):
     columns: _Count | None = None
     layer: str | None = None
     cells_used: _Count | None = None
+    copies: _Count | None = None
     conversion_snr_db: float | None = None
 
 

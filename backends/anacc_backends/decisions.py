@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from anacc.ir import Module, Op
-from anacc.ir.chip_rules import channel
+from anacc.ir.chip_rules import channel, copies
 from anacc.targets import Target
 from anacc_backends.nodes import node_table
 from anacc_backends.traffic import border_traffic
@@ -132,7 +132,9 @@ def _tokens(module: Module, op: Op) -> int:
 
 def _products(module: Module, op: Op) -> int:
     """Multiply-adds of one sample on the crossbar cells that hold weights."""
-    return op.integer("cells") * _tokens(module, op) if op.kind == "tile" else 0
+    if op.kind != "tile":
+        return 0
+    return op.integer("cells") // copies(op) * _tokens(module, op)
 
 
 def _tile(module: Module, op: Op) -> dict[str, Any]:
@@ -146,6 +148,7 @@ def _tile(module: Module, op: Op) -> dict[str, Any]:
         "layer": op.text("layer"),
         "weight_rows": list(op.integers("weight_rows")),
         "weight_columns": list(op.integers("weight_columns")),
+        "copies": copies(op),
         "cells_used": op.integer("cells"),
         "conversion_snr_db": op.attributes.get("snr"),
     }

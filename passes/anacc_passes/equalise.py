@@ -8,7 +8,8 @@ equalised if
 
 1. a crossbar layer without residual operand gives it, whose activation is none, a relu, or a clamp
    from zero (which then is a relu: what exceeds the range saturates, as codes do), and
-2. depthwise convolutions alone read it, and it is an ONNX tensor (not derived from one).
+2. depthwise convolutions alone read it, it is an ONNX tensor (not derived from one), and it does
+   not keep the scale that a quantised model gives it.
 
 Channel i then holds its values divided by factor i, the channel's largest magnitude on calibration
 data over that of all channels.
@@ -55,6 +56,11 @@ def _scales_with_columns(op: Op) -> bool:
     return activation in ("none", "relu") or (activation == "clamp" and op.number("low") == 0.0)
 
 
+def _keeps_scale(module: Module, name: str) -> bool:
+    """Whether the scale of a value is the quantised model's own."""
+    return name in module.grids and module.values[name].scale == np.float32(module.grids[name][1])
+
+
 def _equalisable(module: Module) -> list[str]:
     """The values that the rules allow, in order."""
     # What is no ONNX tensor itself may come in another shape from the one that it stands for.
@@ -65,6 +71,7 @@ def _equalisable(module: Module) -> list[str]:
         for name, readers in module.consumers().items()
         if readers
         and name not in excluded
+        and not _keeps_scale(module, name)
         and name in producers
         and _scales_with_columns(producers[name])
         and all(_reads_channels_apart(module, reader, name) for reader in readers)

@@ -1,8 +1,9 @@
 """The grid of a quantised tensor (integer type, scale, zero point), and the chip's codes for it.
 
-The chip's codes are -127 ... 127.  A tensor of 8 bits keeps its own scale and its zero point, as a
-code in [-128, 127], up to `anacc_passes.quantise`, which decides whether crossbars can take it.
-Any other tensor gets the symmetric codes that hold its real range.
+The chip's codes are -127 ... 127.  A tensor of 8 bits whose zero point is small keeps its own scale
+and zero point, as a code, up to `anacc_passes.quantise`, which decides whether crossbars can take
+it.  Any other tensor gets symmetric codes, whose range calibration chooses: never beyond that of
+the tensor, for the model itself saturates there.
 """
 
 from __future__ import annotations
@@ -42,12 +43,11 @@ class Grid:
         return self.zero in INTEGERS[self.dtype]
 
     @property
-    def codes(self) -> tuple[float, int]:
-        """Scale and zero point of the codes that the tensor has of its own, in [-128, 127]."""
+    def codes(self) -> tuple[float, int] | None:
+        """Scale and zero point of the codes that the tensor keeps; None if it gets others."""
         low, high = INTEGERS[self.dtype]
-        if high - low == 255 and low <= self.zero <= high:
-            return self.scale, self.zero - (low + 128)
-        return max(-self.low, self.high) / LARGEST_CODE, 0
+        zero = self.zero - (low + 128)
+        return (self.scale, zero) if high - low == 255 and abs(zero) <= LARGEST_ZERO else None
 
 
 def symmetric(scale: float, zero: int) -> float:

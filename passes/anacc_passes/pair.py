@@ -3,7 +3,8 @@
 A `dequantise` of a `quantise` gives back what went in, on the grid of the integers.  The chip holds
 all values that crossbars take on such a grid, so that the pair costs nothing:
 
-1.  The value takes the grid: its scale and zero point are set, and calibration leaves them alone.
+1.  The value takes the grid if the chip can have it as it is (see `anacc_passes.grids`): its scale
+    and zero point are set, and calibration leaves them alone.
     Where it alone is what a reshape, transpose, slice, pad, expand, concatenation or maximum
     pooling moved, so does what these moved.
 2.  Integers that are moved between the two are moved as that value.
@@ -231,7 +232,7 @@ class _Pairing:
             origins = self.consumers[integers][0].origins
             described = {"scale": grid.scale, "zero": grid.zero}
             self._add(Op("dequantise", (integers,), (result,), described, origins))
-            self.pinned[result] = grid.codes
+            self._pin(result, grid.codes)
             self.bounds[result] = (grid.low, grid.high)
             return result
         op = self.producers[integers]
@@ -257,7 +258,7 @@ class _Pairing:
             return source
         alone = len(self.consumers[op.operands[0]]) == 1 and source == op.operands[0]
         alone = alone and source not in self.returned
-        self.pinned[result] = pin
+        self._pin(result, pin)
         self.bounds[result] = (
             max(self._bounds(source)[0], grid.low),
             min(self._bounds(source)[1], grid.high),
@@ -270,11 +271,12 @@ class _Pairing:
             self._affine(source, result, 1.0, 0.0, op.origins)
         elif self._is_held(source):
             del self.values[result]
-            self.pinned[source] = self.pinned.pop(result)
+            self._pin(source, self.pinned.pop(result, None))
             self.bounds[source] = self.bounds.pop(result)
             return source
         else:
-            self._pin_moved(source, pin, (op.results[0][1:], grid.scale))
+            if pin is not None:
+                self._pin_moved(source, pin, (op.results[0][1:], grid.scale))
             place = self.places.pop(source)
             maker = self.ops[place]
             results = tuple(result if name == source else name for name in maker.results)
@@ -282,6 +284,10 @@ class _Pairing:
             self.places[result] = place
             self.renamed[source] = result
         return result
+
+    def _pin(self, name: str, codes: tuple[float, int] | None) -> None:
+        if codes is not None:
+            self.pinned[name] = codes
 
     def _pin_moved(self, name: str, pin: tuple[float, int], grid: tuple[str, float]) -> None:
         """Give the grid also to what was only moved to make a value."""

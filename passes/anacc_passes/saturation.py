@@ -78,8 +78,10 @@ def beyond(
     if not grid.ends_at_zero and (takers <= _LDPU_NEXT or (held and takers <= _TAKE_CODES)):
         return None, None
     if own_codes and takers <= _TAKE_CODES:
-        # Codes saturate by themselves.
-        reach = LARGEST_CODE * symmetric(*grid.codes) - margin
+        # Codes saturate by themselves, and calibrated ones nowhere beyond the grid.
+        kept = grid.codes
+        reach = LARGEST_CODE * symmetric(*kept) if kept else max(-grid.low, grid.high)
+        reach -= margin
         low = None if grid.low <= -reach else low
         high = None if grid.high >= reach else high
     return low, high

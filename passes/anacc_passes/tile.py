@@ -34,12 +34,15 @@ class Tile:
         read_mode: `4-phase` or `1-phase`.
         feeds: calibration data, on which ranges of columns and converters are chosen and judged.
         correction: see `anacc_passes.tiling.correction`.
+        row_copies: whether rows that a tile leaves free hold copies of its rows where that helps
+            the converters; not if there are more tiles than cores, which have to share crossbars.
     """
 
     target: Target
     read_mode: str
     feeds: Sequence[Feed] = ()
     correction: str = "none"
+    row_copies: bool = False
     name = "tile"
 
     def __call__(self, module: Module) -> Module:
@@ -49,7 +52,14 @@ class Tile:
             CompileError: if a layer needs a unit that the target does not have.
         """
         samples = Samples.of(module, self.feeds) if self.feeds else None
-        builder = Builder(module, self.target, self.read_mode, samples, self.correction)
+        if self.row_copies:
+            lowered = self._lower(module, samples, row_copies=True)
+            if sum(op.kind == "tile" for op in lowered.ops) <= self.target.cores:
+                return lowered
+        return self._lower(module, samples, row_copies=False)
+
+    def _lower(self, module: Module, samples: Samples | None, row_copies: bool) -> Module:
+        builder = Builder(module, self.target, self.read_mode, samples, self.correction, row_copies)
         demanded = _chip_demands(module)
         whole = _host_demands(module)
         for value in module.inputs:
@@ -67,7 +77,7 @@ class Tile:
         for name, value in module.outputs:
             channel, layout = leave(builder, value, ())
             builder.emit("output", (channel,), (), (), **describe(builder, value, name, layout))
-        lowered = replace(
+        return replace(
             module,
             level=Level.CHIP,
             inputs=(),
@@ -77,7 +87,6 @@ class Tile:
             ops=tuple(builder.ops),
             held=held_tensors(builder),
         )
-        return lowered
 
 
 _LOWER = {

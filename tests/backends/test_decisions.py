@@ -30,6 +30,7 @@ def test_tiles_and_layers() -> None:
         "layer": "L",
         "weight_rows": [0, 2],
         "weight_columns": [0, 2],
+        "copies": 1,
         "cells_used": 4,
         "conversion_snr_db": None,
     }

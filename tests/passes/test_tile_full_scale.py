@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from anacc.ir.parse import parse_module
 from anacc.targets.adc import AdcSettings
 from anacc_passes.tile import Tile
-from anacc_passes.tiling.full_scale import STEPS, choose
+from anacc_passes.tiling.full_scale import ENOUGH, STEPS, Choice, choose
 from anacc_passes.tiling.matrix import weight_codes
 from tests.passes.chip_interpreter import Array
 from tests.passes.chips import target
@@ -143,6 +143,41 @@ def test_small_sums_let_large_weights_saturate_where_there_are_vectors_enough() 
     )
     assert few.scale == pytest.approx(1 / 127)
     assert many.scale < 0.5 / 127
+
+
+def test_free_rows_hold_copies_where_sums_are_small() -> None:
+    """Two rows of inputs of 20 codes at most make 0.3 cells of 12: some ten counts.  Eight copies
+    make eight times as much; 64 are no better than 32 within a decibel."""
+    rng = np.random.default_rng(1)
+    weight = rng.standard_normal((2, 3))
+    vectors = rng.integers(-20, 21, (300, 2)).astype(np.float32)
+    coding = partial(weight_codes, weight, 127)
+    large = target(adc__full_scale_cells=[12.0])
+
+    def found(most: int) -> Choice:
+        return choose(large, "4-phase", False, weight, coding, np.ones(3), vectors, most)
+
+    one, eight, many = found(1), found(8), found(128)
+    assert one.copies == 1 and eight.copies == 8
+    assert one.snr is not None and eight.snr is not None and many.snr is not None
+    # Rounding loses a factor of 8 less, 18 dB, unless other errors are larger.
+    assert one.snr + 12 < eight.snr < one.snr + 19
+    assert 8 < many.copies < 128 or many.snr >= ENOUGH
+    for choice in (one, eight, many):
+        charge = np.clip(np.rint(vectors), -127, 127) * choice.copies
+        exact = vectors.astype(float) @ weight
+        counts = np.array([[read(choice.adc, x, g)[0] for g in choice.codes.T] for x in charge])
+        error = float(np.square(counts * choice.scale / choice.copies - exact).sum())
+        expected = 10 * np.log10(float(np.square(exact).sum()) / error)
+        assert choice.snr == pytest.approx(expected)
+
+
+def test_no_more_copies_than_help() -> None:
+    weight = np.ones((4, 1))
+    vectors = np.full((8, 4), 100, np.float32)
+    coding = partial(weight_codes, weight, 127)
+    large = target(adc__full_scale_cells=[12.0])
+    assert choose(large, "4-phase", True, weight, coding, np.ones(1), vectors, 64).copies == 1
 
 
 def test_without_vectors_the_largest_clips_least() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from anacc.ir import Op
+from anacc.ir.chip_rules import copies
 from anacc.program.model import Adc, Format
 from anacc_backends.emission.stream import Emission, StreamWriter
 from anacc_passes.binary16 import LARGEST
@@ -33,7 +34,7 @@ def emit_tile(emission: Emission, op: Op, stream: StreamWriter) -> None:
     counts = stream.register(Format.INT16, columns)
     y = stream.register("f16", columns)
     with stream.loop(tokens, sequential=recurrent):
-        stream.receive_parts(inputs, x)
+        stream.receive_parts(inputs * copies(op), x)
         stream.op("mvm", counts, x, row, column, adc)
         factors = emission.vector(emission.module.constants[scale])
         if offset:

@@ -53,6 +53,7 @@ class Builder:
         samples: of calibration data; None if nothing depends on them.
         correction: what the LDPU undoes of the errors of codes and converters, one of
             `anacc_passes.tiling.correction.METHODS`.
+        row_copies: whether rows that a tile leaves free may hold copies of its rows.
         tokens: what layer values have become.
         tensors: channels of whole host tensors, by layer value.
         grids: scale and zero point of the integers of host tensors, by layer value.
@@ -63,6 +64,7 @@ class Builder:
     read_mode: str
     samples: Samples | None = None
     correction: str = "none"
+    row_copies: bool = False
     ops: list[Op] = field(default_factory=list)
     values: dict[str, Value] = field(default_factory=dict)
     constants: dict[str, npt.NDArray[Any]] = field(default_factory=dict)

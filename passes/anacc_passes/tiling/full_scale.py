@@ -3,18 +3,21 @@
 A small full scale resolves small sums and clips large ones; a target may offer several.  A column
 whose sums still clip may use a part of the conductance range: its sums shrink, and its weights are
 rounded more coarsely.  Where sums are so small that converters hardly resolve them, a column's
-largest weights may saturate: its sums grow.  Both are chosen on vectors of calibration data, so
-that what the tile gives, converted, is nearest to the product of the real inputs and weights:
-rounding and clipping of inputs, weights and converters all count.
-Without such vectors the largest full scale, which clips least, and the whole range serve.  The
-arithmetic is that of docs/numerics.md.
+largest weights may saturate: its sums grow.  They also grow if rows that the matrix leaves free
+hold more copies of it, driven by the same inputs: k copies make each sum k times as large.
+
+All of this is chosen on vectors of calibration data, so that what the tile gives, converted, is
+nearest to the product of the real inputs and weights: rounding and clipping of inputs, weights and
+converters all count.  Copies cost energy; there are as few as reach `ENOUGH`, or are as good as the
+most within `CLOSE`.  Without vectors the largest full scale, which clips least, the whole range
+and one copy serve.  The arithmetic is that of docs/numerics.md.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -34,6 +37,8 @@ where the largest weight of each column takes a given share of the conductance r
 
 BEST = 100.0  # dB
 EXACT = 2**24  # integers up to it are binary32 numbers
+ENOUGH = 40.0  # dB: what 8-bit codes of inputs and weights leave
+CLOSE = 1.0  # dB
 STEPS = 8  # shares of the range that are tried on either side, each 2^(1/2) of the one before
 
 
@@ -47,12 +52,14 @@ class Choice:
         scale: real value of one code of each column, shape (columns,).
         snr: signal-to-noise ratio of the converted product in dB, at most `BEST`; None if there are
             no vectors to measure it on.
+        copies: how often the tile holds its rows.
     """
 
     adc: AdcSettings
     codes: npt.NDArray[np.int8]
     scale: npt.NDArray[np.float64]
     snr: float | None
+    copies: int = 1
 
 
 def choose(
@@ -63,6 +70,7 @@ def choose(
     coding: Coding,
     worth: Array,
     vectors: Vectors | None,
+    most_copies: int = 1,
 ) -> Choice:
     """Converter settings and weight codes of a tile.
 
@@ -75,19 +83,34 @@ def choose(
         worth: how much an error of each column counts, shape (columns,): what the column is
             multiplied by behind the product.
         vectors: inputs in units of their code, shape (n, rows), or None.
+        most_copies: how often the tile may hold its rows.
     """
     offered = sorted(target.adc.full_scale_cells.value, reverse=True)
     settings = [target.adc_settings(read_mode, cells, nonnegative) for cells in offered]
     if vectors is None or not vectors.size:
         return Choice(settings[0], *coding(1.0), None)
     drive = _Drive.of(vectors, weight)
-    found = [_fit(drive, adc, coding) for adc in settings]
     square = np.square(worth.astype(np.float64))
-    errors = [float(square @ error) for _, error in found]
     signal = float(square @ np.square(drive.product).sum(axis=0))
-    least = errors.index(min(errors))
-    (codes, scale), _ = found[least]
-    return Choice(settings[least], codes, scale, _decibels(signal, errors[least]))
+    found: list[tuple[float, Choice]] = []
+    for copies in _numbers(most_copies):
+        for adc in settings:
+            (codes, scale), error = _fit(drive, adc, coding, copies)
+            total = float(square @ error)
+            snr = _decibels(signal, total)
+            found.append((total, Choice(adc, codes, scale, snr, copies)))
+        best = min(found, key=lambda each: each[0])
+        if best[1].snr is not None and best[1].snr >= ENOUGH:
+            return best[1]
+    allowed = min(error for error, _ in found) * 10 ** (CLOSE / 10)
+    fewest = min(choice.copies for error, choice in found if error <= allowed)
+    return min((each for each in found if each[1].copies == fewest), key=lambda each: each[0])[1]
+
+
+def _numbers(most: int) -> list[int]:
+    """Numbers of copies that are tried: powers of two, and the most that there may be."""
+    powers = [2**power for power in range(most.bit_length())]
+    return powers if powers[-1] == most else [*powers, most]
 
 
 @dataclass(frozen=True)
@@ -115,14 +138,15 @@ def input_codes(vectors: Vectors) -> Array:
     return np.asarray(codes, np.float32 if exact else np.float64)
 
 
-def _fit(drive: _Drive, adc: AdcSettings, coding: Coding) -> tuple[Coded, Array]:
-    """The codes of all columns, and the squared error of each column.
+def _fit(drive: _Drive, adc: AdcSettings, coding: Coding, copies: int) -> tuple[Coded, Array]:
+    """The codes of all columns, and the squared error of each column, with copies of the rows.
 
     The whole range comes first.  A column whose sums clip with it goes on to smaller and smaller
     shares, until nothing clips: from there on, only resolution could be lost.  Any other column
     goes on to larger shares, as long as the error becomes smaller; but not where there are fewer
     vectors than rows, which do not show what each weight is for.
     """
+    drive = replace(drive, codes=drive.codes * copies, product=drive.product * copies)
     whole = coding(1.0)
     codes, scale = whole[0].copy(), whole[1].copy()
     least, clipped = _errors(drive, adc, codes, scale, np.arange(len(scale)))
@@ -141,7 +165,7 @@ def _fit(drive: _Drive, adc: AdcSettings, coding: Coding) -> tuple[Coded, Array]
             left = left[clips] if step < 0 else places
             if not left.size:
                 break
-    return (codes, scale), least
+    return (codes, scale), least / copies**2
 
 
 def _errors(

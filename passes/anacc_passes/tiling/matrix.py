@@ -89,6 +89,7 @@ class RowTile:
         snr: of the converted product on calibration data, in dB, if it was measured.
         scale: real value of one count of each column, shape (columns,).
         shift: real value of what the inputs' zero points add to each column, shape (columns,).
+        copies: how often the tile holds its rows.
     """
 
     item: Inputs
@@ -97,6 +98,11 @@ class RowTile:
     snr: float | None
     scale: FloatArray
     shift: FloatArray
+    copies: int = 1
+
+    def counts(self, vectors: Vectors) -> FloatArray:
+        """What the converters give for inputs in units of their code: (n, rows) to (n, columns)."""
+        return converted(self.adc, input_codes(vectors) * self.copies, self.codes)[0]
 
 
 def weight_codes(
@@ -135,13 +141,22 @@ def row_tile(builder: Builder, weight: FloatArray, item: Inputs, factor: FloatAr
         factor: what each column is multiplied by behind the product, shape (columns,).
     """
     coding = partial(weight_codes, weight, builder.target.crossbar.g_max.value)
+    free = builder.target.crossbar.rows.value // len(weight) if builder.row_copies else 1
     choice = choose(
-        builder.target, builder.read_mode, item.nonnegative, weight, coding, factor, item.vectors
+        builder.target,
+        builder.read_mode,
+        item.nonnegative,
+        weight,
+        coding,
+        factor,
+        item.vectors,
+        free,
     )
-    adc = choice.adc
-    charge = item.scale * choice.scale * factor  # real value of one unit of charge
+    adc, copies = choice.adc, choice.copies
+    charge = item.scale * choice.scale * factor  # real value of one unit of charge of one copy
     shift = item.zero * choice.codes.sum(axis=0, dtype=np.int64) * charge
-    return RowTile(item, choice.codes, adc, choice.snr, 2.0**adc.b / adc.a * charge, shift)
+    scale = 2.0**adc.b / adc.a * charge / copies
+    return RowTile(item, choice.codes, adc, choice.snr, scale, shift, copies)
 
 
 def column_of_tiles(
@@ -192,7 +207,7 @@ def column_of_tiles(
         rows = tile.item.rows
         where = f"{layer} rows {rows[0]}:{rows[1]} columns {columns[0]}:{columns[1]}"
         constants = [
-            builder.constant(f"{stem[1:]}.codes", tile.codes),
+            builder.constant(f"{stem[1:]}.codes", np.tile(tile.codes, (tile.copies, 1))),
             builder.constant(f"{stem[1:]}.scale", binary16(tile.scale / unit, where)),
             "",
         ]
@@ -214,7 +229,7 @@ def column_of_tiles(
             layer=layer,
             weight_rows=rows,
             weight_columns=columns,
-            cells=tile.codes.size // ldpu.diagonal,
+            cells=tile.copies * tile.codes.size // ldpu.diagonal,
             phases=tile.adc.phases,
             multiplier=tile.adc.a,
             shift=tile.adc.b,
@@ -226,6 +241,7 @@ def column_of_tiles(
             gain=gain if last else 1.0,
             recurrent=tile.item.recurrent,
             **({} if tile.snr is None else {"snr": tile.snr}),
+            **({} if tile.copies == 1 else {"copies": tile.copies}),
         )
         partial = results[1]
     return results
@@ -254,8 +270,7 @@ def _corrected(
         a, b = tile.item.rows
         real = (each.astype(np.float64) - tile.item.zero) @ weight[a - first_row : b - first_row]
         exact = exact + real * (tile.item.scale * ldpu.scale)
-        counts, _ = converted(tile.adc, input_codes(each), tile.codes)
-        found = found + counts * tile.scale - tile.shift
+        found = found + tile.counts(each) * tile.scale - tile.shift
     seen = None
     if ldpu.activation == "relu" and not ldpu.residual:
         # What the activation hides need not be right.
