@@ -167,7 +167,7 @@ def _import(original: Original, constants: Mapping[str, Known], way: Hypothesis)
         elif each.name not in within:
             _import_node(each)
     # Before weights become integers, which ONNX's operators do not take.
-    derived = Derived.of(scope.ops, scope.stands_for, scope.constants)
+    derived = Derived.of(scope.ops, scope.stands_for, scope.constants, scope.integers)
     keep_codes(scope, steps_of_weights(expanded.model.graph, facts.values))
     ops = _live_ops(scope.ops, {f"%{name}" for name in outputs.values()})
     kept = {f"%{entry.name}" for entry in way.inputs} | {r for op in ops for r in op.results if r}
