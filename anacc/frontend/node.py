@@ -49,16 +49,20 @@ class Scope:
     steps: dict[str, Array] = field(default_factory=dict)
     recoded: list[Recoded] = field(default_factory=list)
 
-    def mark(self) -> tuple[int, int, int, int]:
-        """The state now, for `undo`."""
-        return len(self.values), len(self.constants), len(self.ops), len(self.stands_for)
+    def mark(self) -> tuple[int, ...]:
+        """The state now, for `undo`: the number of ops, then the sizes of the tables."""
+        return (len(self.ops), *map(len, self._tables()))
 
-    def undo(self, mark: tuple[int, int, int, int]) -> None:
+    def undo(self, mark: tuple[int, ...]) -> None:
         """Forget all that was added since a mark: dictionaries keep the order of insertion."""
-        _shorten(self.values, mark[0])
-        _shorten(self.constants, mark[1])
-        _shorten(self.stands_for, mark[3])
-        del self.ops[mark[2] :]
+        ops, *sizes = mark
+        del self.ops[ops:]
+        for table, size in zip(self._tables(), sizes, strict=True):
+            while len(table) > size:
+                table.popitem()
+
+    def _tables(self) -> tuple[dict[str, Any], ...]:
+        return self.values, self.constants, self.stands_for, self.integers, self.steps
 
     def module(self) -> Module:
         """The state so far, for shape rules."""
@@ -242,11 +246,6 @@ class Node:
         except ValueError as error:
             raise Unsupported(f"the shapes fit: {error}") from error
         return [kind for kind in types[: len(op.results)] if isinstance(kind, TensorType)]
-
-
-def _shorten(table: dict[str, Any], length: int) -> None:
-    while len(table) > length:
-        table.popitem()
 
 
 def known_shape(kind: TensorType) -> tuple[Dim, ...]:

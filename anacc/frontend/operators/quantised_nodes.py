@@ -15,8 +15,8 @@ from onnx import helper
 
 from anacc.frontend.external import Array
 from anacc.frontend.node import Node, Unsupported
-from anacc.frontend.operators.quantised import grid_at, grid_of, has_one_scale
-from anacc.frontend.registry import MICROSOFT, QUANTISED, importer_of, imports
+from anacc.frontend.operators.quantised import grid_at
+from anacc.frontend.registry import MICROSOFT, QUANTISED, importer_of, imports, unmet
 from anacc.ir import TensorType
 
 _WITH_SUMS = (*QUANTISED, "int32")
@@ -73,10 +73,7 @@ class RealNode:
             self._constant(operand, factor)
             return
         tensor = node.proto.input[operand.position]
-        grid = grid_of(node, operand.scale, operand.zero)
-        if grid is None:
-            raise Unsupported((has_one_scale.__doc__ or "").strip())
-        scale, zero = grid
+        grid = scale, zero = grid_at(node, operand.scale, operand.zero)
         operands = (node.value(operand.position),)
         name = node.derive("dequantise", operands, "real", tensor, scale=scale, zero=zero)
         node.scope.integers[name] = grid
@@ -141,7 +138,7 @@ class RealNode:
             raise Unsupported(f"the chip has an operator {self.kind}")
         for constraint in importer.requires:
             if not constraint(inner):
-                raise Unsupported((constraint.__doc__ or "").strip())
+                raise unmet(constraint)
         importer.build(inner)
         if grid is not None:
             value = f"%{exact}"
