@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from onnx import GraphProto, NodeProto, helper
 
 from anacc.frontend.lengths import has_lengths, over_full_sequences, runtime_tensors
+from anacc.frontend.ordering import reads
 
 RECURRENT = ("GRU", "LSTM", "RNN")
 _STATES = (5, 6)  # inputs that are initial states
@@ -30,7 +31,7 @@ def rewrite_sequences(graph: GraphProto, version: int) -> None:
     if not any(node.op_type in RECURRENT for node in graph.node):
         return
     names, runtime = _Names(graph), runtime_tensors(graph)
-    read = {name for node in graph.node for name in node.input}
+    read = {name for node in graph.node for name in reads(node)}
     read.update(entry.name for entry in graph.output)
     nodes: list[NodeProto] = []
     for node in graph.node:

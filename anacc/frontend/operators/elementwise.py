@@ -112,8 +112,7 @@ def import_add(node: Node) -> None:
 def import_sum(node: Node) -> None:
     """A sum of several becomes as many `add`, and `affine` with its constants; a mean, too."""
     count = len(node.proto.input)
-    constants = [i for i in range(count) if node.sample(i) is not None]
-    first, *others = [i for i in range(count) if i not in constants]
+    constants, (first, *others) = parted(node)
     chain = Chain(node, expanded(node, first))
     for position in others:
         chain.apply("add", "sum", expanded(node, position))
@@ -157,7 +156,10 @@ def import_mul(node: Node) -> None:
 @imports("Div", requires=(divides_by_constant,))
 def import_div(node: Node) -> None:
     """A quotient by a constant becomes `affine` with its reciprocal."""
-    reciprocal = (1 / np.asarray(factor(node, 1), np.float64)).astype(np.float32)
+    with np.errstate(over="ignore"):
+        reciprocal = (1 / np.asarray(factor(node, 1), np.float64)).astype(np.float32)
+    if not np.all(np.isfinite(reciprocal)):
+        raise Unsupported("its reciprocal is finite")
     _affine(node, 0, scale=reciprocal, offset=None)
 
 
@@ -165,6 +167,20 @@ def import_div(node: Node) -> None:
 def import_neg(node: Node) -> None:
     """Neg becomes `affine` with scale -1."""
     _affine(node, 0, scale=np.full(1, -1, np.float32), offset=None)
+
+
+def parted(node: Node) -> tuple[list[int], list[int]]:
+    """Positions of the operands that are the same for every sample, and of the activations.
+
+    Raises:
+        Unsupported: if there is no activation.
+    """
+    positions = range(len(node.proto.input))
+    constants = [i for i in positions if node.sample(i) is not None]
+    activations = [i for i in positions if i not in constants]
+    if not activations:
+        raise Unsupported("it computes activations, but all its operands are constants")
+    return constants, activations
 
 
 def factor(node: Node, position: int) -> Array:
