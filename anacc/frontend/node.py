@@ -12,6 +12,7 @@ from onnx import NodeProto, helper
 import anacc.ir.graph_ops  # noqa: F401  (declares the ops)
 from anacc.frontend.external import Array
 from anacc.frontend.facts import Facts
+from anacc.frontend.naming import unused_name
 from anacc.ir import BATCH, Level, Module, Op, TensorType, Value, spec_of
 from anacc.ir.module import AttributeValue, Dim, Recoded
 
@@ -78,6 +79,8 @@ class Node:
         version: the operator set.
         facts: what is known of the tensors.
         used: names of the tensors that some node or output reads.
+        scope: what the ops are added to.
+        reserved: names of all tensors of the model.
     """
 
     proto: NodeProto
@@ -177,7 +180,7 @@ class Node:
 
     def fresh_constant(self, array: Array, wanted: str) -> str:
         """Make an array a constant of its own."""
-        name = _unused(f"@{wanted}", "@", self.scope.constants, self.reserved)
+        name = self._unused(f"@{wanted}", self.scope.constants)
         self.scope.constants[name] = array
         return name
 
@@ -221,7 +224,7 @@ class Node:
                 "": none.
         """
         wanted = f"%{stands_for or self.proto.output[0]}.{suffix}"
-        name = _unused(wanted, "%", self.scope.values, self.reserved)
+        name = self._unused(wanted, self.scope.values)
         self.emit(kind, operands, (name,), **attributes)
         self.scope.stands_for[name] = stands_for
         return name
@@ -236,6 +239,10 @@ class Node:
             suffix: for the name, after that of the output.
         """
         return self.derive(kind, operands, suffix, "", **attributes)
+
+    def _unused(self, wanted: str, taken: Mapping[str, object]) -> str:
+        """A name of the IR that neither it nor ONNX has."""
+        return unused_name(wanted, lambda name: name in taken or name[1:] in self.reserved)
 
     def _inferred(self, op: Op) -> list[TensorType]:
         rule = spec_of(Level.GRAPH, op.kind).infer
@@ -268,11 +275,3 @@ def spatial(shape: tuple[Dim, ...]) -> tuple[int, ...]:
     if BATCH in shape[2:]:
         raise Unsupported("no spatial axis is the batch")
     return tuple(dim for dim in shape[2:] if isinstance(dim, int))
-
-
-def _unused(wanted: str, sigil: str, taken: Mapping[str, object], reserved: frozenset[str]) -> str:
-    name, count = wanted, 1
-    while name in taken or name.removeprefix(sigil) in reserved:
-        count += 1
-        name = f"{wanted}#{count}"
-    return name

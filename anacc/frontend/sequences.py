@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from onnx import GraphProto, NodeProto, helper
 
 from anacc.frontend.lengths import has_lengths, over_full_sequences, runtime_tensors
+from anacc.frontend.naming import unused_name
 from anacc.frontend.ordering import reads
 
 RECURRENT = ("GRU", "LSTM", "RNN")
@@ -58,10 +59,7 @@ class _Names:
             self._taken.update((node.name, *node.input, *node.output))
 
     def new(self, wanted: str) -> str:
-        name, count = wanted, 1
-        while name in self._taken:
-            count += 1
-            name = f"{wanted}#{count}"
+        name = unused_name(wanted, self._taken.__contains__)
         self._taken.add(name)
         return name
 

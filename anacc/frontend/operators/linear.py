@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from anacc.frontend.chain import Chain
-from anacc.frontend.contraction import Labels, Operand, contract
-from anacc.frontend.einsum import parse
+from anacc.frontend.contraction import Operand, contract
+from anacc.frontend.einsum import Labels, parse
 from anacc.frontend.external import Array
 from anacc.frontend.node import Node, Unsupported
 from anacc.frontend.registry import imports

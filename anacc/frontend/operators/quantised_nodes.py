@@ -14,6 +14,7 @@ import numpy as np
 from onnx import helper
 
 from anacc.frontend.external import Array
+from anacc.frontend.naming import unused_name
 from anacc.frontend.node import Node, Unsupported
 from anacc.frontend.operators.quantised import grid_at
 from anacc.frontend.registry import MICROSOFT, QUANTISED, importer_of, imports, unmet
@@ -102,11 +103,11 @@ class RealNode:
 
     def add_constant(self, position: int, array: Array, step: Array | None = None) -> None:
         """Add a constant, called after an input of the node; `step` is the scale of integers."""
-        stem = name = f"{self.node.proto.input[position]}.real"
-        count, scope = 1, self.node.scope
-        while f"@{name}" in scope.constants or name in self.node.facts.types:
-            count += 1
-            name = f"{stem}#{count}"
+        scope, types = self.node.scope, self.node.facts.types
+        name = unused_name(
+            f"{self.node.proto.input[position]}.real",
+            lambda name: f"@{name}" in scope.constants or name in types,
+        )
         if step is not None:
             scope.steps[name] = step.reshape(-1)
         self.values[name] = np.asarray(array, np.float32)
