@@ -19,7 +19,7 @@ import numpy as np
 from anacc.comparison.streams import Making, makings
 from anacc.comparison.tensors import Array, HeldTensor, held_tensors
 from anacc.comparison.watch import Watch
-from anacc.errors import UsageError
+from anacc.errors import FeedError, UsageError
 from anacc.metrics import snr_db
 from anacc.program.image import Image
 
@@ -150,6 +150,8 @@ def compare(
             "compare with the model that the program was compiled from",
         )
     wanted: dict[str, Array] = source.activations(feed, tuple(held.name for held in tensors))
+    if not all(np.size(array) for array in wanted.values()):
+        raise FeedError("the feed has no samples", "give a few")
     as_is = Watch.of(tensors)
     Executor(image, observer=as_is).run(feed)
     found = as_is.held()

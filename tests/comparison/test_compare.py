@@ -12,6 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import anacc
+from anacc.errors import FeedError
 from tests.end_to_end.checks import precise_target
 
 Array = npt.NDArray[Any]
@@ -130,3 +131,10 @@ def test_a_program_without_the_list_is_refused(tmp_path: Path) -> None:
     del program.image.origin["tensors"]
     with pytest.raises(anacc.ProgramError, match="does not state which tensors it holds"):
         program.compare(model, feed)
+
+
+def test_a_feed_without_samples_is_refused() -> None:
+    model = chain(np.eye(4))
+    program = anacc.compile(model, calibration={"x": np.ones((2, 4), np.float32)})
+    with pytest.raises(FeedError, match="no samples"):
+        program.compare(model, {"x": np.ones((0, 4), np.float32)})
