@@ -7,6 +7,7 @@ import numpy as np
 from anacc.frontend.node import Node, Unsupported
 from anacc.frontend.operators.windows import has_batch_first, has_known_padding, window_of
 from anacc.frontend.registry import imports
+from anacc.frontend.steps import affine_constants
 
 
 def has_constant_parameters(node: Node) -> bool:
@@ -67,10 +68,5 @@ def import_batch_normalization(node: Node) -> None:
     if not np.all(spread > 0):
         raise Unsupported("no variance is negative")
     factor = scale / np.sqrt(spread)
-    name = node.proto.output[0]
-    operands = (
-        node.value(0),
-        node.fresh_constant(factor.astype(np.float32), f"{name}.scale"),
-        node.fresh_constant((bias - mean * factor).astype(np.float32), f"{name}.offset"),
-    )
-    node.emit("affine", operands)
+    constants = affine_constants(node, factor, bias - mean * factor, node.proto.output[0])
+    node.emit("affine", (node.value(0), *constants))

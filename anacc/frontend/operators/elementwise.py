@@ -8,6 +8,7 @@ from anacc.frontend.chain import Chain
 from anacc.frontend.external import Array
 from anacc.frontend.node import Node, Unsupported
 from anacc.frontend.registry import QUANTISED, imports
+from anacc.frontend.steps import affine_constants
 from anacc.ir import BATCH
 
 _LARGEST = float(np.finfo(np.float32).max)
@@ -116,12 +117,11 @@ def import_sum(node: Node) -> None:
     chain = Chain(node, expanded(node, first))
     for position in others:
         chain.apply("add", "sum", expanded(node, position))
-    scale = np.full(1, 1 / count if node.proto.op_type == "Mean" else 1, np.float32)
+    scale = float(np.float32(1 / count)) if node.proto.op_type == "Mean" else 1.0
     if constants or scale != 1:
         added = sum((factor(node, i) for i in constants), np.zeros(1, np.float32))
-        pair = (("scale", scale), ("offset", added * scale))
-        about = node.proto.output[0]
-        chain.apply("affine", "scaled", *(node.fresh_constant(a, f"{about}.{n}") for n, a in pair))
+        pair = affine_constants(node, scale, added * scale, node.proto.output[0])
+        chain.apply("affine", "scaled", *pair)
     chain.finish()
 
 
@@ -134,11 +134,7 @@ def import_sub(node: Node) -> None:
         _affine(node, 1, scale=np.full(1, -1, np.float32), offset=factor(node, 0))
     else:
         name = node.proto.input[1]
-        minus, zero = np.full(1, -1, np.float32), np.zeros(1, np.float32)
-        constants = (
-            node.fresh_constant(minus, f"{node.proto.output[0]}.scale"),
-            node.fresh_constant(zero, f"{node.proto.output[0]}.offset"),
-        )
+        constants = affine_constants(node, -1.0, 0.0, node.proto.output[0])
         negated = node.derive("affine", (expanded(node, 1), *constants), "negated", name)
         node.emit("add", (expanded(node, 0), negated))
 
