@@ -27,6 +27,7 @@ class HeldTensor:
         permutation: of the other axes, in the order in which tokens hold the elements.
         channels: for each format (`i8`, `f16`), the channels whose tokens lie side by side.
         scale: real value of one unit of an element.
+        zero: the code that stands for 0.
         factors: what the elements of a token are multiplied by, one for each; (): by 1.
     """
 
@@ -36,6 +37,7 @@ class HeldTensor:
     permutation: tuple[int, ...]
     channels: Mapping[str, tuple[int, ...]]
     scale: float
+    zero: int
     factors: tuple[float, ...]
 
     @property
@@ -46,7 +48,8 @@ class HeldTensor:
     def decode(self, tokens: Mapping[int, Array]) -> npt.NDArray[np.float64]:
         """The tensor that tokens of its channels stand for."""
         parts = [tokens[channel] for channel in self.channels[self.finest]]
-        whole = np.concatenate(parts, axis=2).astype(np.float64) * self._unit(parts)
+        elements = np.concatenate(parts, axis=2).astype(np.float64)
+        whole = (elements - self.zero) * self._unit(parts)
         sizes = [size or 1 for axis, size in enumerate(self.shape) if axis != self.batch_axis]
         moved = whole.reshape(len(whole), *(sizes[axis] for axis in self.permutation))
         inverse = np.argsort(self.permutation).tolist()
@@ -68,7 +71,7 @@ class HeldTensor:
         for form, channels in self.channels.items():
             parts = [tokens[channel] for channel in channels]
             size = sum(part.shape[2] for part in parts)
-            whole = moved.reshape(len(moved), -1, size) / self._unit(parts)
+            whole = moved.reshape(len(moved), -1, size) / self._unit(parts) + self.zero
             rounded = whole.astype(np.float32)
             held = arithmetic.code(rounded) if form == "i8" else arithmetic.h(rounded)
             first = 0
@@ -88,10 +91,10 @@ def held_tensors(image: Image) -> tuple[HeldTensor, ...]:
     """The ONNX tensors that a program states to hold, in the order of its layers.
 
     Raises:
-        ProgramError: the program states none, or they do not fit its channels.
+        ProgramError: the program states nothing of them, or they do not fit its channels.
     """
     entries = image.origin.get("tensors")
-    if not entries:
+    if entries is None:
         raise ProgramError(
             "the program does not state which tensors it holds", "compile the model again"
         )
@@ -114,5 +117,6 @@ def _held(entry: Mapping[str, Any]) -> HeldTensor:
         permutation=tuple(entry["permutation"]),
         channels={form: tuple(channels) for form, channels in entry["channels"].items()},
         scale=float(entry["scale"]),
+        zero=int(entry["zero"]),
         factors=tuple(entry["factors"]),
     )
