@@ -28,6 +28,7 @@ class HeldTensor:
         permutation: of the other axes, in the order in which tokens hold the elements.
         channels: for each format (`i8`, `f16`), the channels whose tokens lie side by side.
         scale: real value of one unit of an element.
+        zero: the code that stands for 0.
         factors: what the elements of a token are multiplied by, one for each; (): by 1.
     """
 
@@ -37,6 +38,7 @@ class HeldTensor:
     permutation: tuple[int, ...]
     channels: Mapping[str, tuple[int, ...]]
     scale: float
+    zero: int
     factors: tuple[float, ...]
 
     @property
@@ -53,7 +55,8 @@ class HeldTensor:
     def decode(self, tokens: Mapping[int, Array]) -> npt.NDArray[np.float64]:
         """The tensor that tokens of its channels stand for."""
         parts = [tokens[channel] for channel in self.channels[self.finest]]
-        whole = np.concatenate(parts, axis=2).astype(np.float64) * self._unit(parts)
+        elements = np.concatenate(parts, axis=2).astype(np.float64)
+        whole = (elements - self.zero) * self._unit(parts)
         sizes = [size or 1 for axis, size in enumerate(self.shape) if axis != self.batch_axis]
         moved = whole.reshape(len(whole), *(sizes[axis] for axis in self.permutation))
         inverse = np.argsort(self.permutation).tolist()
@@ -75,7 +78,7 @@ class HeldTensor:
         for form, channels in self.channels.items():
             parts = [tokens[channel] for channel in channels]
             size = sum(part.shape[2] for part in parts)
-            whole = moved.reshape(len(moved), -1, size) / self._unit(parts)
+            whole = moved.reshape(len(moved), -1, size) / self._unit(parts) + self.zero
             rounded = whole.astype(np.float32)
             held = arithmetic.code(rounded) if form == "i8" else arithmetic.h(rounded)
             first = 0
@@ -102,6 +105,7 @@ class _Entry(BaseModel):
     permutation: list[int]
     channels: dict[Literal["i8", "f16"], list[int]] = Field(min_length=1)
     scale: float = Field(gt=0, allow_inf_nan=False)
+    zero: int
     factors: list[float]
 
 
@@ -109,10 +113,10 @@ def held_tensors(image: Image) -> tuple[HeldTensor, ...]:
     """The ONNX tensors that a program states to hold, in the order of its layers.
 
     Raises:
-        ProgramError: the program states none, or they do not fit its channels.
+        ProgramError: the program states nothing of them, or they do not fit its channels.
     """
     entries = image.origin.get("tensors")
-    if not entries:
+    if entries is None:
         raise ProgramError(
             "the program does not state which tensors it holds", "compile the model again"
         )
@@ -150,5 +154,6 @@ def _held(image: Image, entry: _Entry) -> HeldTensor:
         permutation=tuple(entry.permutation),
         channels={str(form): tuple(numbers) for form, numbers in entry.channels.items()},
         scale=entry.scale,
+        zero=entry.zero,
         factors=tuple(entry.factors),
     )

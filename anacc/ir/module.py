@@ -189,6 +189,7 @@ class Held:
         parts: for each format that exists (`i8`, `f16`), the channels whose tokens, side by side,
             make the tokens.
         scale: real value of one unit of an element.
+        zero: the code that stands for 0.
         factors: what the elements of a token are multiplied by, one for each; (): by 1.
     """
 
@@ -198,6 +199,7 @@ class Held:
     permutation: tuple[int, ...]
     parts: Mapping[str, tuple[str, ...]]
     scale: float
+    zero: int = 0
     factors: tuple[float, ...] = ()
 
 

@@ -119,6 +119,7 @@ def origin(module: Module) -> dict[str, Any]:
                     form: [numbers[part] for part in parts] for form, parts in held.parts.items()
                 },
                 "scale": held.scale,
+                "zero": held.zero,
                 "factors": list(held.factors),
             }
             for held in module.held

@@ -117,18 +117,23 @@ def _found(module: Module, target: Target | None) -> Found | None:
 
 
 def _advanced(module: Module, found: Found) -> Module:
-    """The follower first, then the moves; the last of them gives what the follower gave."""
+    """The follower first, then the moves; the last of them gives what the follower gave.
+
+    What the others give is another tensor than before, and gets another name and the codes of the
+    last one."""
     follower, before = found.follower, found.last.results[0]
-    first = f"{before}.{follower.kind}"
-    while first in module.values:
-        first += "#2"
-    scale = module.values[follower.results[0]].scale
-    values = [Value(first, module.values[before].type, scale)]
-    values += [replace(module.values[move.results[0]], scale=scale) for move in found.moves]
+    last = module.values[follower.results[0]]
+    values = []
+    for name in (before, *(move.results[0] for move in found.moves[:-1])):
+        new = f"{name}.{follower.kind}"
+        while new in module.values:
+            new += "#2"
+        values.append(Value(new, module.values[name].type, last.scale, last.zero))
+    first = values[0].name
     names = [f"@{first[1:]}.{label}" for label in ("scale", "offset")]
     constants = dict(zip(names, found.constants, strict=False))
     operands = (before, *constants) if constants else (before,)
-    results = [first, *(move.results[0] for move in found.moves[:-1]), follower.results[0]]
+    results = [*(value.name for value in values), last.name]
     row = [replace(follower, operands=operands, results=(first,))]
     for move, source, result in zip(found.moves, results[:-1], results[1:], strict=True):
         row.append(replace(move, operands=(source,), results=(result,)))

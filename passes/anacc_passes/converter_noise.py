@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from anacc.ir import Module, Op
+from anacc.ir.cells import CELLS
 from anacc.targets import Target
 from anacc_passes.formats import MOVES
 
@@ -53,20 +54,20 @@ def converter_noise(module: Module, target: Target, read_mode: str) -> dict[str,
     return found
 
 
-def _matrix(module: Module, op: Op) -> npt.NDArray[np.float32] | None:
+def _matrix(module: Module, op: Op) -> npt.NDArray[np.float64] | None:
     """The weights of an op, shape (rows of one column, columns); None if it has none."""
-    if op.kind not in ("conv", "linear", "crossbar", "lstm"):
+    if op.kind not in ("conv", "linear", "crossbar", *CELLS):
         return None
-    weight = module.constants[op.operands[1]]
+    weight = module.constants[op.operands[1]].astype(np.float64)
     if op.kind in ("conv", "crossbar"):
         return weight.reshape(len(weight), -1).T
     return weight if op.kind == "linear" else weight.reshape(-1, weight.shape[-1]).T
 
 
-def _ratio(weight: npt.NDArray[np.float32], target: Target) -> float:
+def _ratio(weight: npt.NDArray[np.float64], target: Target) -> float:
     """Row tiles * sum_j s_j^2 / ||W||^2."""
-    largest = np.abs(weight).max(axis=0, initial=0.0).astype(np.float64)
-    energy = float(np.square(weight.astype(np.float64)).sum())
+    largest = np.abs(weight).max(axis=0, initial=0.0)
+    energy = float(np.square(weight).sum())
     if energy == 0:
         return 0.0
     tiles = -(-len(weight) // target.crossbar.rows.value)

@@ -21,6 +21,7 @@ from anacc.ir.graph_shapes import INTEGERS
 
 INTEGER_MOVES = ("reshape", "transpose", "slice", "pad", "concat", "expand", "max_pool", "identity")
 _UNKNOWN = "it runs on the chip only if its integers have one scale and zero point"
+_HINT = "quantise all that it moves with the same scale and zero point"
 
 Grid = tuple[float, int]
 """A scale and a zero point."""
@@ -93,5 +94,9 @@ def _on_host(op: Op) -> Op:
         op,
         kind="host",
         operands=tuple(name for name in op.operands if name.startswith("%")),
-        attributes={"nodes": op.origins, "reasons": (_UNKNOWN,) * len(op.origins)},
+        attributes={
+            "nodes": op.origins,
+            "reasons": (_UNKNOWN,) * len(op.origins),
+            "hints": (_HINT,) * len(op.origins),
+        },
     )

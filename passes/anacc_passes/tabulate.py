@@ -29,6 +29,7 @@ from anacc.targets import Target
 from anacc.targets.sections import FunctionTable
 from anacc_passes.calibrate import slices
 from anacc_passes.composition import Expression, expressions
+from anacc_passes.reasons import Why
 from anacc_passes.rewrite import rebuild
 from anacc_passes.tables import Judgement, Range, judge, range_of
 
@@ -146,8 +147,9 @@ def _alone(op: Op, seen: Mapping[str, Seen], table: FunctionTable) -> Op:
     where, judgement = found
     if judgement.snr_db >= LEAST_SNR:
         return replace(op, attributes={**op.attributes, **_attributes(where, judgement)})
-    reason = _reason(steps, where, judgement, table)
-    nodes = {"nodes": op.origins, "reasons": (reason,) * len(op.origins)}
+    reason, hint = _why(steps, where, judgement, table)
+    count = len(op.origins)
+    nodes = {"nodes": op.origins, "reasons": (reason,) * count, "hints": (hint,) * count}
     return replace(op, kind="host", operands=op.operands[:1], attributes=nodes)
 
 
@@ -162,14 +164,19 @@ def _attributes(where: Range, judgement: Judgement) -> dict[str, AttributeValue]
     return {"low": where.low, "high": where.high, "nonnegative": judgement.nonnegative}
 
 
-def _reason(steps: Steps, where: Range, judgement: Judgement, table: FunctionTable) -> str:
-    """Why a function is not tabulated."""
+def _why(steps: Steps, where: Range, judgement: Judgement, table: FunctionTable) -> Why:
+    """Why a function is not tabulated, and what helps."""
     bounds = f"{where.low:.3g} to {where.high:.3g}"
     if judgement.snr_db == -math.inf:
-        return f"{names(steps)} is not finite everywhere from {bounds}, the range of its operand"
+        return (
+            f"{names(steps)} is not finite everywhere from {bounds}, the range of its operand",
+            "clip its operand in the model to where it is finite",
+        )
     wrong = 100 * 10 ** (-judgement.snr_db / 20)
     most = 100 * 10 ** (-LEAST_SNR / 20)
     return (
         f"a table of {names(steps)} with {table.segments.value} segments from {bounds} would be "
-        f"wrong by {wrong:.2g} %, and at most {most:.2g} % are worth it"
+        f"wrong by {wrong:.2g} %, and at most {most:.2g} % are worth it",
+        "clip its operand in the model to where it matters, or raise "
+        "`gdpu.function_table.segments` in a target file",
     )

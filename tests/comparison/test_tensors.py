@@ -15,10 +15,16 @@ from tests.end_to_end.checks import precise_target
 from tests.end_to_end.network import Array, Network
 
 
-@given(st.permutations(range(3)), st.sampled_from([None, 0, 2]), st.booleans(), st.integers(0, 99))
+@given(
+    st.permutations(range(3)),
+    st.sampled_from([None, 0, 2]),
+    st.booleans(),
+    st.integers(-9, 9),
+    st.integers(0, 99),
+)
 @settings(max_examples=50)
 def test_encoding_and_decoding_are_inverse(
-    permutation: list[int], batch_axis: int | None, factors: bool, seed: int
+    permutation: list[int], batch_axis: int | None, factors: bool, zero: int, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
     dims = [2, 3, 6]
@@ -34,6 +40,7 @@ def test_encoding_and_decoding_are_inverse(
         tuple(permutation),
         {"i8": (0, 1), "f16": (2,)},
         0.5,
+        zero,
         tuple(rng.uniform(0.5, 1, size)) if factors else (),
     )
     count = 36 // size
@@ -57,7 +64,7 @@ def test_encoding_and_decoding_are_inverse(
         at.insert(batch_axis, batch - 1)
     factor = held.factors[place % size] if factors else 1.0
     value = float(tokens[2].reshape(batch, -1)[-1, place])
-    assert tensor[tuple(at)] == pytest.approx(value * 0.5 * factor)
+    assert tensor[tuple(at)] == pytest.approx((value - zero) * 0.5 * factor)
 
 
 def test_all_tensors_of_a_network_are_what_they_should_be(tmp_path: Path) -> None:
@@ -105,3 +112,27 @@ def test_all_tensors_of_a_recurrent_network(tmp_path: Path) -> None:
     for loss in found.tensors:
         assert loss.snr_db > 25, loss
         assert (loss.core == "") == (loss.tensor == x)
+
+
+def test_tensors_that_an_activation_was_brought_past_are_not_held(tmp_path: Path) -> None:
+    """Pixels are shuffled, then rectified: on the chip the other way round."""
+    net = Network(6)
+    value = net.node("Conv", net.input("N", 4, 5, 6), net.weight(8, 4, 1, 1, sums=4))
+    value = net.node("Reshape", value, net.integers(0, 2, 2, 2, 5, 6))
+    shuffled = net.node("Transpose", value, perm=[0, 1, 4, 2, 5, 3])
+    value = net.node("Relu", net.node("Reshape", shuffled, net.integers(0, 2, 10, 12)))
+    net.outputs = [net.node("Conv", value, net.weight(3, 2, 3, 3, sums=18))]
+    model, feed = net.model(), net.feed(6, seed=1)
+    program = anacc.compile(model, target=precise_target(tmp_path), calibration=feed)
+    found = program.compare(model, feed)
+    assert value in [loss.tensor for loss in found.tensors]
+    for loss in found.tensors:
+        assert loss.snr_db > 25 and loss.alone_db > 25, loss
+
+
+def test_a_chip_that_holds_nothing_is_no_error() -> None:
+    net = Network(7)
+    net.outputs = [net.node("Sin", net.input("N", 4))]
+    model, feed = net.model(), net.feed(2, seed=1)
+    found = anacc.compile(model, calibration=feed).compare(model, feed)
+    assert found.tensors == () and found.sentence() == "the chip holds no tensor of the model"

@@ -108,3 +108,5 @@ def test_the_reason_has_the_figure() -> None:
     (reason,) = op.nested("reasons")
     assert reason.startswith("a table of exp with 4 segments from -500 to 1 would be wrong by ")
     assert reason.endswith(" %, and at most 1 % are worth it")
+    (hint,) = op.nested("hints")
+    assert "`gdpu.function_table.segments`" in hint

@@ -172,6 +172,22 @@ def test_free_rows_hold_copies_where_sums_are_small() -> None:
         assert choice.snr == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("most", [1, 8])
+def test_what_a_zero_point_adds_is_no_signal(mode: str, most: int) -> None:
+    rng = np.random.default_rng(2)
+    weight = rng.uniform(-0.3, 1.0, (12, 2))
+    vectors = (30 + rng.uniform(-4, 4, (40, 12))).astype(np.float32)
+    coding = partial(weight_codes, weight, 127)
+    found = choose(SEVERAL, mode, False, weight, coding, np.ones(2), vectors, most, zero=30)
+    charge = np.clip(np.rint(vectors), -127, 127) * found.copies
+    counts = np.array([[read(found.adc, x, g)[0] for g in found.codes.T] for x in charge])
+    given = (counts / found.copies - 30 * found.codes.sum(axis=0, dtype=int)) * found.scale
+    exact = (vectors.astype(float) - 30) @ weight
+    expected = np.square(exact).sum() / np.square(given - exact).sum()
+    assert found.snr == pytest.approx(10 * np.log10(expected))
+
+
 def test_no_more_copies_than_help() -> None:
     weight = np.ones((4, 1))
     vectors = np.full((8, 4), 100, np.float32)

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -71,6 +71,7 @@ def choose(
     worth: Array,
     vectors: Vectors | None,
     most_copies: int = 1,
+    zero: int = 0,
 ) -> Choice:
     """Converter settings and weight codes of a tile.
 
@@ -84,12 +85,13 @@ def choose(
             multiplied by behind the product.
         vectors: inputs in units of their code, shape (n, rows), or None.
         most_copies: how often the tile may hold its rows.
+        zero: the code that stands for 0.  What it adds to the sums the LDPU takes off again.
     """
     offered = sorted(target.adc.full_scale_cells.value, reverse=True)
     settings = [target.adc_settings(read_mode, cells, nonnegative) for cells in offered]
     if vectors is None or not vectors.size:
         return Choice(settings[0], *coding(1.0), None)
-    drive = _Drive.of(vectors, weight)
+    drive = _Drive.of(vectors, weight, zero, most_copies)
     square = np.square(worth.astype(np.float64))
     signal = float(square @ np.square(drive.product).sum(axis=0))
     found: list[tuple[float, Choice]] = []
@@ -120,21 +122,27 @@ class _Drive:
     Attributes:
         codes: of the inputs, shape (n, rows), integers in a type that also holds their sums.
         product: of the real inputs (in units of their code) and weights, shape (n, columns).
+        zero: the code that stands for 0.
     """
 
     codes: Array
     product: npt.NDArray[np.float64]
+    zero: int
 
     @classmethod
-    def of(cls, vectors: Vectors, weight: Array) -> _Drive:
-        product = vectors.astype(np.float64) @ weight.astype(np.float64)
-        return cls(input_codes(vectors), product)
+    def of(cls, vectors: Vectors, weight: Array, zero: int, most_copies: int) -> _Drive:
+        product = (vectors.astype(np.float64) - zero) @ weight.astype(np.float64)
+        return cls(input_codes(vectors, most_copies), product, zero)
+
+    def times(self, copies: int) -> _Drive:
+        """The same with copies of the rows."""
+        return _Drive(self.codes * copies, self.product * copies, self.zero * copies)
 
 
-def input_codes(vectors: Vectors) -> Array:
-    """Codes of inputs, (n, rows), in the smallest type that also holds their sums exactly."""
+def input_codes(vectors: Vectors, copies: int) -> Array:
+    """Codes of inputs, (n, rows), in the smallest type that holds sums over all copies exactly."""
     codes = np.clip(np.rint(vectors), -LARGEST_CODE, LARGEST_CODE)
-    exact = vectors.shape[1] * LARGEST_CODE**2 < EXACT
+    exact = copies * vectors.shape[1] * LARGEST_CODE**2 < EXACT
     return np.asarray(codes, np.float32 if exact else np.float64)
 
 
@@ -146,7 +154,7 @@ def _fit(drive: _Drive, adc: AdcSettings, coding: Coding, copies: int) -> tuple[
     goes on to larger shares, as long as the error becomes smaller; but not where there are fewer
     vectors than rows, which do not show what each weight is for.
     """
-    drive = replace(drive, codes=drive.codes * copies, product=drive.product * copies)
+    drive = drive.times(copies)
     whole = coding(1.0)
     codes, scale = whole[0].copy(), whole[1].copy()
     least, clipped = _errors(drive, adc, codes, scale, np.arange(len(scale)))
@@ -173,7 +181,8 @@ def _errors(
 ) -> tuple[Array, Array]:
     """The squared error of each of some columns, and whether some sum of it clips."""
     counts, clipped = converted(adc, drive.codes, codes)
-    read = counts * (2.0**adc.b / adc.a * scale)
+    of_zero = drive.zero * codes.sum(axis=0, dtype=np.int64)
+    read = (counts * (2.0**adc.b / adc.a) - of_zero) * scale
     return np.square(read - drive.product[:, columns]).sum(axis=0), clipped
 
 

@@ -102,7 +102,8 @@ class RowTile:
 
     def counts(self, vectors: Vectors) -> FloatArray:
         """What the converters give for inputs in units of their code: (n, rows) to (n, columns)."""
-        return converted(self.adc, input_codes(vectors) * self.copies, self.codes)[0]
+        driven = input_codes(vectors, self.copies) * self.copies
+        return converted(self.adc, driven, self.codes)[0]
 
 
 def weight_codes(
@@ -151,6 +152,7 @@ def row_tile(builder: Builder, weight: FloatArray, item: Inputs, factor: FloatAr
         factor,
         item.vectors,
         free,
+        item.zero,
     )
     adc, copies = choice.adc, choice.copies
     charge = item.scale * choice.scale * factor  # real value of one unit of charge of one copy
