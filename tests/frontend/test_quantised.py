@@ -87,6 +87,27 @@ def test_qlinear_operators_are_one_node_each() -> None:
     assert len({op.origins for op in module.ops}) == 1
 
 
+def test_an_operand_of_integers_that_is_repeated_has_values_for_calibration() -> None:
+    """As a squeeze-and-excitation block scales the channels of an image."""
+    proto = model(
+        """g (int8[N,2,3,3] x, int8[N,2,1,1] gate) => (float[N,2,3,3] y) {
+            q = com.microsoft.QLinearMul (x, s, z, gate, t, z, s, z)
+            y = DequantizeLinear (q, s, z)
+        }""",
+        t=np.float32(0.01),
+        **GRID,
+    )
+    proto.opset_import.add(domain="com.microsoft", version=1)
+    module = check(
+        proto, "dequantise", "dequantise", "expand", "multiply", "quantise", "dequantise"
+    )
+    (repeated,) = module.ops[2].results
+    gate = np.array([[-7, 103]], np.int8).reshape(1, 2, 1, 1)
+    feed = {"x": np.zeros((1, 2, 3, 3), np.int8), "gate": gate}
+    found = module.source.activations(feed, (repeated,))[repeated]
+    np.testing.assert_allclose(np.unique(found), [-0.1, 1.0], rtol=1e-6)
+
+
 DYNAMIC = """g (float[N,4] x) => (float[N,6] y) {
     q, qs, qz = DynamicQuantizeLinear (x)
     p = MatMulInteger (q, w, qz)
