@@ -203,13 +203,28 @@ def _sized(inputs: list[Input], size: int) -> dict[str, Known]:
 def _without_baked_batch(
     node: NodeProto, known: Mapping[str, Known], fixed: int, size: int
 ) -> Mapping[str, Known]:
-    """The target of a reshape that starts with the fixed batch, for another size of it."""
-    if node.op_type != "Reshape" or len(node.input) < 2:
+    """The target of a reshape that starts with the fixed batch, for another size of it; or the
+    constant that an exporter has expanded to the fixed batch, and expands again."""
+    if node.op_type not in ("Expand", "Reshape") or len(node.input) < 2:
         return known
     before, target = known[node.input[0]].shape, known[node.input[1]].value
+    if node.op_type == "Expand":
+        return {**known, node.input[0]: _one_sample(known[node.input[0]], target, fixed, size)}
     if not before or before[0] != size or target is None or target[:1].tolist() != [fixed]:
         return known
     return {**known, node.input[1]: known_array(np.array([size, *target[1:]], target.dtype))}
+
+
+def _one_sample(item: Known, target: Array | None, fixed: int, size: int) -> Known:
+    """One sample of a constant that repeats it along a fixed batch, where `target` has another
+    size; else the tensor itself."""
+    if item.value is None or target is None or item.value.ndim != target.size:
+        return item
+    for axis, (before, after) in enumerate(zip(item.value.shape, target.tolist(), strict=True)):
+        if before == fixed and after == size != fixed:
+            sample = np.take(item.value, [0], axis)
+            return known_array(sample) if _same_along(item.value, sample) else item
+    return item
 
 
 def _combine(found: Sequence[Mapping[str, Known]], sizes: tuple[int, ...]) -> Facts:

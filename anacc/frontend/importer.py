@@ -47,6 +47,7 @@ from anacc.frontend.node import Node, Scope, Unsupported
 from anacc.frontend.ordering import reads
 from anacc.frontend.reading import Original, read
 from anacc.frontend.registry import importer_of, unmet
+from anacc.frontend.regroup import regroup_rows
 from anacc.frontend.sequences import rewrite_sequences
 from anacc.frontend.sizes import check_inputs, check_results
 from anacc.frontend.source import Port, Ports, SourceModel, clean_model, port_of
@@ -167,6 +168,7 @@ def _import(original: Original, constants: Mapping[str, Known], way: Hypothesis)
             _import_product(each, products[each.name], within)
         elif each.name not in within:
             _import_node(each)
+    scope.resolve(facts.types)
     # Before weights become integers, which ONNX's operators do not take.
     derived = Derived.of(scope.ops, scope.stands_for, scope.constants, scope.integers)
     keep_codes(scope, steps_of_weights(expanded.model.graph, facts.values))
@@ -249,13 +251,21 @@ def _cleaned(graph: GraphProto, facts: Facts) -> tuple[list[NodeProto], dict[str
             labels.add(name)
             nodes.append(helper.make_node("Identity", [entry.name], [tensor], name=name))
         outputs[entry.name] = tensor
-    needed = set(outputs.values())
-    live = []
+    results = set(outputs.values())
+    # Shape arithmetic that nothing needs must not keep rows from being regrouped; and then more of
+    # it is needed no longer.
+    nodes = regroup_rows(_live_nodes(nodes, results), results, types, values)
+    return _live_nodes(nodes, results), outputs, replace(facts, types=types, values=values)
+
+
+def _live_nodes(nodes: list[NodeProto], results: set[str]) -> list[NodeProto]:
+    """The nodes that an output depends on."""
+    needed, live = set(results), []
     for node in reversed(nodes):
         if needed.intersection(name for name in node.output if name):
             needed.update(reads(node))
             live.append(node)
-    return live[::-1], outputs, replace(facts, types=types, values=values)
+    return live[::-1]
 
 
 def _state_target(node: NodeProto, types: dict[str, TensorType], values: dict[str, Array]) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 
-from onnx import NodeProto
+from onnx import GraphProto, NodeProto
 
 from anacc.frontend.einsum import parse
 from anacc.frontend.listing import operator_name
 from anacc.frontend.node import Unsupported
+from anacc.frontend.ordering import inner_graphs
 from anacc.frontend.source import SourceModel
 
 _MATRICES: Mapping[str, tuple[int, ...]] = {
@@ -46,8 +47,10 @@ def multiply_adds(source: SourceModel, nodes: Iterable[str]) -> int:
 
     Args:
         source: the model.
-        nodes: names of nodes; all other operators count nothing, and neither does a node whose
-            shapes are unknown.
+        nodes: names of nodes; all other operators count nothing, and neither does a product of two
+            activations whose shapes are unknown.  Where only the number of times that a constant
+            matrix is used is unknown (how many rows there are, whether a branch is taken, how
+            often a loop runs), it counts once: at least so many are needed.
     """
     wanted = set(nodes)
     return sum(_of(source, node) for node in source.model.graph.node if node.name in wanted)
@@ -63,20 +66,21 @@ def activation_products(source: SourceModel, nodes: Iterable[str]) -> int:
     weighted = {
         node.name
         for node in source.model.graph.node
-        if any(name in source.constants for name in matrices(node))
+        if any(name in source.constants for name in matrices(node)) or inner_graphs(node)
     }
     return multiply_adds(source, set(nodes) - weighted)
 
 
 def _of(source: SourceModel, node: NodeProto) -> int:
     if not matrices(node):
-        return 0
+        constants = {name: array.shape for name, array in source.constants.items()}
+        return max((_once(graph, constants) for graph in inner_graphs(node)), default=0)
     shapes = [_dims(source, name) for name in node.input]
     result = _dims(source, node.output[0])
     matrix = max(_MATRICES[operator_name(node)])
     operands = (shapes[0], shapes[matrix] if len(shapes) > matrix else ())
     if any(shape is None for shape in (*operands, result)):
-        return 0
+        return _matrices(node, {n: array.shape for n, array in source.constants.items()})
     first, second = (shape or () for shape in operands)
     match node.op_type:
         case "Conv" | "ConvInteger" | "QLinearConv":
@@ -94,6 +98,32 @@ def _of(source: SourceModel, node: NodeProto) -> int:
             recurrence = shapes[2] or ()
             return first[0] * (math.prod(second) + math.prod(recurrence))
     return 0
+
+
+def _once(graph: GraphProto, outer: Mapping[str, tuple[int, ...]]) -> int:
+    """Multiply-adds of an inner graph in which each constant matrix is used once.
+
+    Args:
+        graph: the inner graph.
+        outer: shapes of the constants around it.
+    """
+    constants = {**outer, **{each.name: tuple(each.dims) for each in graph.initializer}}
+    total = 0
+    for node in graph.node:
+        value = next((a.t for a in node.attribute if a.name == "value" and a.HasField("t")), None)
+        if node.op_type == "Constant" and value is not None:
+            constants[node.output[0]] = tuple(value.dims)
+        total += _matrices(node, constants)
+        total += max((_once(inner, constants) for inner in inner_graphs(node)), default=0)
+    return total
+
+
+def _matrices(node: NodeProto, constants: Mapping[str, tuple[int, ...]]) -> int:
+    """Elements of the constant matrices of a product."""
+    names = matrices(node)
+    if node.op_type in ("GRU", "LSTM", "RNN") and node.domain == "":
+        names = [*names, node.input[2]]
+    return sum(math.prod(constants[name]) for name in names if name in constants)
 
 
 def _of_equation(node: NodeProto, shapes: tuple[tuple[int, ...], ...]) -> int:

@@ -6,6 +6,7 @@
    scale, which calibration finds.
 3. Lengths of sequences that are only known when the model runs become masks, see
    `anacc.frontend.lengths`.
+4. An LSTM that ONNX Runtime quantised dynamically is one, see `anacc.frontend.dynamic_lstm`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Iterable
 
 from onnx import GraphProto, NodeProto, helper
 
+from anacc.frontend.dynamic_lstm import OPERATOR, as_lstm
 from anacc.frontend.lengths import has_lengths, over_full_sequences, runtime_tensors
 from anacc.frontend.naming import unused_name
 from anacc.frontend.ordering import reads
@@ -29,9 +31,12 @@ def rewrite_sequences(graph: GraphProto, version: int) -> None:
         graph: of the model.
         version: of its operator set.
     """
-    if not any(node.op_type in RECURRENT for node in graph.node):
+    if not any(node.op_type in (*RECURRENT, OPERATOR) for node in graph.node):
         return
     names, runtime = _Names(graph), runtime_tensors(graph)
+    plain = [each for node in graph.node for each in as_lstm(node, version, runtime, names.new)]
+    del graph.node[:]
+    graph.node.extend(plain)
     read = {name for node in graph.node for name in reads(node)}
     read.update(entry.name for entry in graph.output)
     nodes: list[NodeProto] = []

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from onnx import NodeProto, helper
+from onnx import NodeProto, helper, numpy_helper
 
 from anacc.frontend.listing import operator_name
 from anacc.frontend.products import activation_products, is_product, multiply_adds
@@ -92,6 +92,32 @@ def test_products_of_two_activations_are_told_apart() -> None:
     assert source(node, types, {"w": (4, 5)}, activation_products) == 0
 
 
-def test_what_has_no_shape_counts_nothing() -> None:
-    node = helper.make_node("MatMul", ["x", "w"], ["y"], name="node")
-    assert source(node, {"y": ("N", 5)}, {"w": (4, 5)}) == 0
+@pytest.mark.parametrize(
+    ("node", "weights", "count"),
+    [
+        (helper.make_node("Gemm", ["x", "w"], ["y"], "n"), {"w": (4, 5)}, 20),
+        (helper.make_node("LSTM", ["x", "w", "r"], ["y"], "n"),
+         {"w": (1, 20, 4), "r": (1, 20, 5)}, 180),
+        (helper.make_node("MatMul", ["x", "z"], ["y"], "n"), {}, 0),
+    ],
+)  # fmt: skip
+def test_rows_that_are_unknown_need_the_matrix_once(
+    node: NodeProto, weights: dict[str, tuple[int, ...]], count: int
+) -> None:
+    assert source(node, {}, weights) == count
+    assert source(node, {}, weights, activation_products) == 0
+
+
+def test_a_branch_that_stays_whole_has_the_products_of_the_larger_one() -> None:
+    output = helper.make_tensor_value_info("t", 1, None)
+    small = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "v"], ["t"])], "small", [], [output]
+    )
+    own = helper.make_node("Constant", [], ["k"], value=numpy_helper.from_array(np.ones((4, 9))))
+    first = helper.make_node("Gemm", ["x", "w"], ["s"])
+    second = helper.make_node("MatMul", ["s", "k"], ["t"])
+    large = helper.make_graph([own, first, second], "large", [], [output])
+    node = helper.make_node("If", ["c"], ["y"], "n", then_branch=small, else_branch=large)
+    weights: dict[str, tuple[int, ...]] = {"v": (4, 5), "w": (4, 4)}
+    assert source(node, {}, weights) == 16 + 36
+    assert source(node, {}, weights, activation_products) == 0

@@ -3,13 +3,22 @@
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+from onnx import numpy_helper
 
 from anacc.frontend import import_model
-from tests.frontend.check import check, floats, host_reason, model
+from tests.frontend.check import Array, check, floats, host_reason, model
 
 CODES = np.arange(-12, 12, dtype=np.int8).reshape(4, 6)
 GRID: dict[str, Any] = {"s": np.float32(0.05), "z": np.int8(3)}
+
+
+def proto_array(proto: onnx.ModelProto, name: str) -> Array:
+    """An initialiser by name."""
+    return next(
+        numpy_helper.to_array(each) for each in proto.graph.initializer if each.name == name
+    )
 
 
 def test_a_pair() -> None:
@@ -85,6 +94,54 @@ def test_qlinear_operators_are_one_node_each() -> None:
     module = import_model(proto)
     assert [op.kind for op in module.ops] == ["dequantise", "linear", "affine", "quantise"]
     assert len({op.origins for op in module.ops}) == 1
+
+
+def test_an_operand_of_integers_that_is_repeated_has_values_for_calibration() -> None:
+    """As a squeeze-and-excitation block scales the channels of an image."""
+    proto = model(
+        """g (int8[N,2,3,3] x, int8[N,2,1,1] gate) => (float[N,2,3,3] y) {
+            q = com.microsoft.QLinearMul (x, s, z, gate, t, z, s, z)
+            y = DequantizeLinear (q, s, z)
+        }""",
+        t=np.float32(0.01),
+        **GRID,
+    )
+    proto.opset_import.add(domain="com.microsoft", version=1)
+    module = check(
+        proto, "dequantise", "dequantise", "expand", "multiply", "quantise", "dequantise"
+    )
+    (repeated,) = module.ops[2].results
+    gate = np.array([[-7, 103]], np.int8).reshape(1, 2, 1, 1)
+    feed = {"x": np.zeros((1, 2, 3, 3), np.int8), "gate": gate}
+    found = module.source.activations(feed, (repeated,))[repeated]
+    np.testing.assert_allclose(np.unique(found), [-0.1, 1.0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("columns", [False, True], ids=["for each direction", "for each column"])
+def test_a_dynamically_quantised_lstm_is_an_lstm(columns: bool) -> None:
+    rng = np.random.default_rng(2)
+    w, r = (rng.integers(-128, 128, (2, rows, 20)).astype(np.int8) for rows in (3, 5))
+    shape = (2, 20) if columns else (2,)
+    proto = model(
+        """g (float[7,N,3] x) => (float[7,2,N,5] y) {
+            y = com.microsoft.DynamicQuantizeLSTM <hidden_size=5, direction="bidirectional">
+                (x, w, r, b, , , , , ws, wz, rs, rz)
+        }""",
+        w=w,
+        r=r,
+        b=floats(2, 40),
+        ws=rng.uniform(0.001, 0.01, shape).astype(np.float32),
+        rs=rng.uniform(0.001, 0.01, shape).astype(np.float32),
+        wz=rng.integers(-9, 9, shape).astype(np.int8),
+        rz=np.zeros(shape, np.int8),
+    )
+    proto.opset_import.add(domain="com.microsoft", version=1)
+    module = import_model(proto)
+    (op,) = module.ops
+    assert op.kind == "lstm"
+    scale, zero = (proto_array(proto, name).reshape(2, 1, -1) for name in ("ws", "wz"))
+    real = ((w - zero.astype(np.float32)) * scale).transpose(0, 2, 1)
+    np.testing.assert_allclose(module.constants[op.operands[1]], real, rtol=1e-6)
 
 
 DYNAMIC = """g (float[N,4] x) => (float[N,6] y) {

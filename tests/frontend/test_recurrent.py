@@ -149,6 +149,45 @@ def test_initial_state_of_zeros_for_each_sample() -> None:
     assert module.constants["@h.state"].shape == (1, 1, 5)
 
 
+@pytest.mark.parametrize("operator", ["LSTM", "GRU", "RNN"])
+def test_initial_state_of_zeros_for_a_fixed_batch(operator: str) -> None:
+    """As PyTorch exports it: zeros for three samples, expanded to three samples."""
+    states = "h, h" if operator == "LSTM" else "h"
+    proto = model(
+        f"""g (float[3,7,3] x) => (float[7,1,3,5] y) {{
+            t = Transpose <perm=[1,0,2]> (x)
+            shape = Shape (t)
+            size = Gather (shape, one)
+            row = Unsqueeze (size, zero)
+            whole = Concat <axis=0> (front, row, back)
+            h = Expand (zeros, whole)
+            y = {operator} <hidden_size=5> (t, w, r, , , {states})
+        }}""",
+        14,
+        **{name: array for name, array in weights(operator).items() if name != "b"},
+        zeros=np.zeros((1, 3, 5), np.float32),
+        one=np.array(1),
+        zero=np.array([0]),
+        front=np.array([1]),
+        back=np.array([5]),
+    )
+    assert check(proto, "transpose", operator.lower()).batch == 3
+
+
+def test_states_that_differ_between_samples_are_no_batch() -> None:
+    proto = model(
+        """g (float[7,3,3] x) => (float[7,1,3,5] y) {
+            h = Expand (states, whole)
+            y = GRU <hidden_size=5> (x, w, r, b, , h)
+        }""",
+        14,
+        **weights("GRU"),
+        states=floats(1, 3, 5),
+        whole=np.array([1, 3, 5]),
+    )
+    check(proto, "host")
+
+
 def test_two_directions_of_two_samples() -> None:
     """Either axis of the initial state could be the batch."""
     text = (

@@ -23,9 +23,9 @@ def has_constant_weights(node: Node) -> bool:
 
 
 def has_time_first(node: Node) -> bool:
-    """its input has three axes: time, batch and features in the order that its layout says
+    """its input has three axes, and that of the batch is the model's batch or has one element
 
-    transpose its input to the layout that it states
+    export the model for one sample, or with a symbolic batch that nothing else mixes
     """
     shape = node.shape(0)
     return len(shape) == 3 and shape[1] in (BATCH, 1)
