@@ -28,11 +28,12 @@ NARROW = (
 """What NumPy knows from ml_dtypes.  ONNX Runtime takes such tensors but gives none back; it takes
 no elements of less than a byte, for it would read an array's bytes as packed ones."""
 
-_PREFIX = r"(?:optional_)?(?:sequence_)?"
+OPTIONAL, SEQUENCE = "optional_", "sequence_"
+"""What stands before the element type in the kinds of values that are no tensors."""
+
+_PREFIX = f"(?:{OPTIONAL})?(?:{SEQUENCE})?"
 KIND = rf"^(?:{_PREFIX}(?:{'|'.join((*NUMBERS, STRING))})|{'|'.join(NARROW)})$"
 """A regular expression of all kinds."""
-
-_OPTIONAL, _SEQUENCE = "optional_", "sequence_"
 
 
 def is_kind(word: str) -> bool:
@@ -42,7 +43,7 @@ def is_kind(word: str) -> bool:
 
 def is_tensor(kind: str) -> bool:
     """Whether values of a kind are arrays."""
-    return not kind.startswith((_OPTIONAL, _SEQUENCE))
+    return not kind.startswith((OPTIONAL, SEQUENCE))
 
 
 def is_returned(kind: str) -> bool:
@@ -52,7 +53,7 @@ def is_returned(kind: str) -> bool:
 
 def element_type(kind: str) -> np.dtype[Any]:
     """The element type of the tensors of a kind."""
-    name = kind.removeprefix(_OPTIONAL).removeprefix(_SEQUENCE)
+    name = kind.removeprefix(OPTIONAL).removeprefix(SEQUENCE)
     if name in NARROW:
         import ml_dtypes  # noqa: F401  (NumPy knows the names from then on)
     return np.dtype(name)
@@ -89,7 +90,7 @@ def as_kind(value: Any, kind: str) -> Any:
     """
     if is_tensor(kind):
         return as_array(value)
-    is_sequence = kind.removeprefix(_OPTIONAL).startswith(_SEQUENCE)
+    is_sequence = kind.removeprefix(OPTIONAL).startswith(SEQUENCE)
     if value is None or is_sequence:
         return [as_array(item) for item in value] if isinstance(value, (list, tuple)) else value
     return as_array(value)
@@ -102,12 +103,12 @@ def is_list_of_arrays(value: Any) -> bool:
 
 def mismatch(value: Any, kind: str) -> str | None:
     """Why a value is not of a kind, as a predicate, or None; shapes are not looked at."""
-    if kind.startswith(_OPTIONAL):
-        return None if value is None else mismatch(value, kind.removeprefix(_OPTIONAL))
-    if kind.startswith(_SEQUENCE):
+    if kind.startswith(OPTIONAL):
+        return None if value is None else mismatch(value, kind.removeprefix(OPTIONAL))
+    if kind.startswith(SEQUENCE):
         if not isinstance(value, list):
             return f"is not a list of arrays but {type(value).__name__}"
-        reasons = (mismatch(item, kind.removeprefix(_SEQUENCE)) for item in value)
+        reasons = (mismatch(item, kind.removeprefix(SEQUENCE)) for item in value)
         first = next((f"in position {k} {why}" for k, why in enumerate(reasons) if why), None)
         return first
     if not isinstance(value, np.ndarray):

@@ -21,6 +21,16 @@ Array = npt.NDArray[Any]
 
 MAX_DENSE_BYTES = 4 * 2**30
 """Bytes of a sparse tensor once its zeros are written out."""
+_PACKED = {
+    TensorProto.INT2,
+    TensorProto.UINT2,
+    TensorProto.INT4,
+    TensorProto.UINT4,
+    TensorProto.FLOAT4E2M1,
+    TensorProto.FLOAT6E2M3,
+    TensorProto.FLOAT6E3M2,
+}
+"""Types of elements of less than a byte, several of which lie in one."""
 
 
 def array_of(tensor: TensorProto, folder: Path | None) -> Array:
@@ -120,9 +130,11 @@ def _mapped(tensor: TensorProto, name: str, folder: Path | None) -> Array:
         stated = int(entries.get("length", "-1"))
     except (KeyError, ValueError, TypeError) as error:
         raise ModelError(f"tensor `{name}` has an unknown type or a malformed place") from error
-    packed = tensor.data_type in (TensorProto.INT4, TensorProto.UINT4, TensorProto.FLOAT4E2M1)
-    if packed or dtype == np.dtype(object):
-        raise ModelError(f"tensor `{name}` has an element type that cannot be in its own file")
+    if tensor.data_type in _PACKED or dtype == np.dtype(object):
+        raise ModelError(
+            f"tensor `{name}` has an element type that cannot be in its own file",
+            "save the model with this tensor inside",
+        )
     count = math.prod(tensor.dims)
     length = count * dtype.itemsize
     if offset < 0 or stated not in (-1, length) or offset + length > path.stat().st_size:

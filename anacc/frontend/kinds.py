@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from onnx import TensorProto, TypeProto, helper
 
-_SEQUENCE, _OPTIONAL = "sequence_", "optional_"
+from anacc.host_values import OPTIONAL, SEQUENCE
 
 
 def kind_of(kind: TypeProto) -> str:
@@ -24,9 +24,9 @@ def kind_of(kind: TypeProto) -> str:
             except KeyError:  # a number that stands for no type
                 return "unknown"
         case "sequence_type":
-            return _SEQUENCE + kind_of(kind.sequence_type.elem_type)
+            return SEQUENCE + kind_of(kind.sequence_type.elem_type)
         case "optional_type":
-            return _OPTIONAL + kind_of(kind.optional_type.elem_type)
+            return OPTIONAL + kind_of(kind.optional_type.elem_type)
         case None:
             return "unknown"
         case other:
@@ -35,11 +35,11 @@ def kind_of(kind: TypeProto) -> str:
 
 def type_of(word: str, shape: Sequence[int | str] | None) -> TypeProto | None:
     """The ONNX type for a word, None if it is unknown; the shape is that of a tensor."""
-    if word.startswith(_OPTIONAL):
-        inner = type_of(word.removeprefix(_OPTIONAL), None)
+    if word.startswith(OPTIONAL):
+        inner = type_of(word.removeprefix(OPTIONAL), None)
         return None if inner is None else helper.make_optional_type_proto(inner)
-    if word.startswith(_SEQUENCE):
-        inner = type_of(word.removeprefix(_SEQUENCE), None)
+    if word.startswith(SEQUENCE):
+        inner = type_of(word.removeprefix(SEQUENCE), None)
         return None if inner is None else helper.make_sequence_type_proto(inner)
     try:
         element = helper.np_dtype_to_tensor_dtype(np.dtype(word))

@@ -209,15 +209,9 @@ def _is_unchanged(graph: GraphProto, version: int) -> bool:
 def _has_text(message: Message) -> bool:
     """Whether all strings of a message are text; others come as bytes, or raise when used."""
     try:
-        for field, value in message.ListFields():
-            if field.type not in (field.TYPE_STRING, field.TYPE_MESSAGE):
-                continue
-            single = isinstance(value, (str, bytes, Message))
-            items: list[Any] = [value] if single else list(value)
-            if field.type == field.TYPE_STRING:
-                if not all(isinstance(item, str) for item in items):
-                    return False
-            elif field.type == field.TYPE_MESSAGE and not all(_has_text(i) for i in items):
+        for field, items in _strings_and_messages(message):
+            is_text = field.type == field.TYPE_STRING
+            if not all(isinstance(i, str) if is_text else _has_text(i) for i in items):
                 return False
     except UnicodeDecodeError:
         return False
@@ -246,16 +240,20 @@ def _check_names(proto: ModelProto, constants: dict[str, Array], label: str) -> 
 
 def _names(message: Message) -> Iterator[str]:
     """All strings of a message but its documentation."""
-    for field, value in message.ListFields():
-        if field.type not in (field.TYPE_STRING, field.TYPE_MESSAGE):
-            continue
-        single = isinstance(value, (str, bytes, Message))
-        items: list[Any] = [value] if single else list(value)
+    for field, items in _strings_and_messages(message):
         if field.type == field.TYPE_STRING and field.name != "doc_string":
             yield from items
         elif field.type == field.TYPE_MESSAGE and field.name != "metadata_props":
             for item in items:
                 yield from _names(item)
+
+
+def _strings_and_messages(message: Message) -> Iterator[tuple[Any, list[Any]]]:
+    """The fields of a message that hold strings or messages, each with all that it holds."""
+    for field, value in message.ListFields():
+        if field.type in (field.TYPE_STRING, field.TYPE_MESSAGE):
+            single = isinstance(value, (str, bytes, Message))
+            yield field, [value] if single else list(value)
 
 
 def _external(holder: GraphProto | FunctionProto) -> list[TensorProto]:

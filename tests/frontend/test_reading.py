@@ -305,3 +305,14 @@ def test_the_hash_is_of_the_file(tmp_path: Path) -> None:
     path = tmp_path / "a.onnx"
     path.write_bytes(model(RELU).SerializeToString())
     assert read(path).sha256 == read(path).sha256 != read(model(RELU, 15)).sha256
+
+
+@pytest.mark.parametrize("kind", ["INT4", "UINT4", "INT2", "UINT2", "FLOAT4E2M1", "FLOAT6E2M3"])
+def test_elements_of_less_than_a_byte_in_their_own_file(tmp_path: Path, kind: str) -> None:
+    """A file holds them packed: as many bytes as elements would be read as other numbers."""
+    (tmp_path / "w.bin").write_bytes(bytes(64))
+    tensor = TensorProto(name="w", data_type=TensorProto.DataType.Value(kind), dims=[12])
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="w.bin")
+    with pytest.raises(ModelError, match="`w` has an element type that cannot be in its own file"):
+        array_of(tensor, tmp_path)
