@@ -4,7 +4,8 @@ A `dequantise` of a `quantise` gives back what went in, on the grid of the integ
 all values that crossbars take on such a grid, so that the pair costs nothing:
 
 1.  The value takes the grid if the chip can have it as it is (see `anacc_passes.grids`): its scale
-    and zero point are set, and calibration leaves them alone.
+    and zero point are set, and calibration leaves them alone.  Any other gets a range from the
+    tensor behind the pair, which is saturated.
     Where it alone is what a reshape, transpose, slice, pad, expand, concatenation or maximum
     pooling moved, so does what these moved.
 2.  Integers that are moved between the two are moved as that value.
@@ -13,7 +14,8 @@ all values that crossbars take on such a grid, so that the pair costs nothing:
     stands for a relu.  Exceptions: what is known to lie in the range; and, unless it stands for a
     relu, what crossbars take from the host, and what only operations read that the LDPU does next,
     in binary16, where nothing saturates.
-4.  Where the value before the pair has other readers, an `affine` makes a copy that takes the grid.
+4.  Where the value before the pair has other readers, an `affine` makes a copy that takes the grid
+    or range, unless it lies in it anyway.
 5.  A `dequantise` with another scale or zero point than its integers were made with is an `affine`.
 6.  `dequantise` of what the host gives, and `quantise` of what it takes, are left: they are
     borders.  No other op takes or gives integers afterwards.
@@ -36,7 +38,7 @@ from anacc_passes.formats import MOVES
 from anacc_passes.grids import Grid
 from anacc_passes.integers import INTEGER_MOVES, is_integer
 from anacc_passes.rewrite import rebuild, resolve
-from anacc_passes.saturation import EVERYTHING, LARGEST, Bounds, beyond, bounds_of, readers
+from anacc_passes.saturation import EVERYTHING, LARGEST, Bounds, beyond, bounds_of, inside, readers
 
 
 @dataclass(frozen=True)
@@ -254,7 +256,8 @@ class _Pairing:
             return source  # 32 bits: no coarser than the LDPU's own numbers
         pin = grid.codes
         low, high = self._beyond(op, grid, source)
-        if low is None and high is None and self.pinned.get(source) == pin:
+        same = inside(grid, self._bounds(source)) if pin is None else self.pinned.get(source) == pin
+        if low is None and high is None and same:
             return source
         alone = len(self.consumers[op.operands[0]]) == 1 and source == op.operands[0]
         alone = alone and source not in self.returned

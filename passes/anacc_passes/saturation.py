@@ -60,6 +60,12 @@ def readers(consumers: Mapping[str, list[Op]], returned: Collection[str], name: 
     return found
 
 
+def inside(grid: Grid, known: Bounds) -> bool:
+    """Whether saturating to a grid changes nothing."""
+    margin = _ROUNDING * (grid.high - grid.low)
+    return known[0] >= grid.low - margin and known[1] <= grid.high + margin
+
+
 def beyond(
     grid: Grid, known: Bounds, takers: set[str], held: bool, own_codes: bool
 ) -> tuple[float | None, float | None]:

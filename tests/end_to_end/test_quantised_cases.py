@@ -86,6 +86,20 @@ CASES: dict[str, tuple[str, int]] = {
         "y = Conv <pads=[1,1,1,1]> (e, V) }",
         0,
     ),
+    "a range that ends before the values do": (
+        f"g ({X}) => (float[N,6,a,c] y) {{ {WEIGHT} "
+        "V = DequantizeLinear <axis=0> (square, columns, none) c1 = Conv (x, W, B) r1 = Relu (c1) "
+        "d = QuantizeLinear (r1, fine, u0) e = DequantizeLinear (d, fine, u0) "
+        "y = Conv <pads=[1,1,1,1]> (e, V) }",
+        0,
+    ),
+    "a range that ends before the values do, which others read": (
+        f"g ({X}) => (float[N,6,a,c] y, float[N,6,e,f] z) {{ {WEIGHT} "
+        "V = DequantizeLinear <axis=0> (square, columns, none) c1 = Conv (x, W, B) r1 = Relu (c1) "
+        "d = QuantizeLinear (r1, fine, u0) e1 = DequantizeLinear (d, fine, u0) "
+        "y = Conv <pads=[1,1,1,1]> (e1, V) z = Conv <pads=[1,1,1,1]> (r1, V) }",
+        0,
+    ),
     "a relu by saturation": (
         f"g ({X}) => (float[N,6,a,c] y) {{ {WEIGHT} "
         "V = DequantizeLinear <axis=0> (square, columns, none) c1 = Conv (x, W, B) "
