@@ -4,27 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import onnx
 
+from anacc.calibration import Feed, first_steps, prepared
 from anacc.errors import CompileError, FeedError
 from anacc.feeds import feed_name, synthetic_feed
 from anacc.frontend import import_model
 from anacc.frontend.source import Port as SourcePort
-from anacc.frontend.source import SourceModel
-from anacc.host_values import as_array, is_kind, is_tensor, mismatch
+from anacc.host_values import is_kind, is_tensor
 from anacc.ir import Module
-from anacc.options import checked_choice, checked_path, checked_seed, checked_sizes
+from anacc.options import checked_choice, checked_path, checked_seed, checked_sizes, checked_states
 from anacc.program.check import check
 from anacc.program.image import Image
 from anacc.program.manifest import Port
-from anacc.streaming import steps
+from anacc.streaming import check_states
 from anacc.targets import Target, load_target
 from anacc_backends.decisions import conversion_warnings, table_warnings
 from anacc_backends.emit import Origin, emit
@@ -45,8 +43,6 @@ from anacc_passes.route import Route
 from anacc_passes.tabulate import Tabulate
 from anacc_passes.tile import Tile
 from anacc_passes.tiling.correction import METHODS as CORRECTIONS
-
-Feed = Mapping[str, npt.NDArray[Any]]
 
 SYNTHETIC_SAMPLES = 16
 """Samples of the synthetic calibration set."""
@@ -70,45 +66,60 @@ PASSES = (
 """The classes of the passes, in the order of `pipeline`."""
 
 
-def pipeline(
-    target: Target,
-    read_mode: str,
-    feeds: Sequence[Feed],
-    method: str,
-    packing: str,
-    correction: str = "bias",
-    strict: bool = False,
-    row_copies: bool = True,
-) -> tuple[Pass, ...]:
+@dataclass(frozen=True)
+class PassOptions:
+    """What the passes are told beside the module; see `compile_image`.
+
+    Attributes:
+        target: the chip.
+        read_mode: one of the target's.
+        feeds: calibration data.
+        method: calibration method.
+        packing, correction, strict: as given.
+        row_copies: whether rows that a tile leaves free hold copies of its rows.
+    """
+
+    target: Target
+    read_mode: str
+    feeds: tuple[Feed, ...]
+    method: str = "mse"
+    packing: str = "auto"
+    correction: str = "bias"
+    strict: bool = False
+    row_copies: bool = True
+
+
+def pipeline(options: PassOptions) -> tuple[Pass, ...]:
     """All passes in order."""
+    target, feeds, read_mode = options.target, options.feeds, options.read_mode
     # What converters will add is part of the error that the method `mse` minimises.
     noise = partial(converter_noise, target=target, read_mode=read_mode)
     return (
         # Make chains of functions of one element one table each, if the target has tables.
-        Tabulate(target, tuple(feeds)),
+        Tabulate(target, feeds),
         # Say what the integers of a quantised model stand for.
         Integers(),
         # Decide what runs on the chip; the rest goes to ONNX Runtime, in few segments.
-        Partition(target, strict),
+        Partition(target, options.strict),
         # Hold what a quantised model quantises on its own grids.  From here on, nothing on the chip
         # is an integer tensor.
         Pair(),
         # Drop what does nothing.  From here on, no op of the graph is superfluous.
         Normalise(),
         # Learn the range of each value from calibration data.
-        Calibrate(tuple(feeds), method, noise),
+        Calibrate(feeds, options.method, noise),
         # Bring activations before the data movement that a transposed convolution ends with.
         Advance(target),
         # Gather what one LDPU does into one layer.  From here on, ops are layers.
         Fuse(target),
         # Give each channel that depthwise convolutions read a range of its own.
-        Equalise(tuple(feeds), method, noise),
+        Equalise(feeds, options.method, noise),
         # Settle the scale of each value.  From here on, scales are fixed.
         Quantise(),
         # Cut layers into crossbar tiles and streams.  From here on, values are channels.
-        Tile(target, read_mode, tuple(feeds), correction, row_copies),
+        Tile(target, read_mode, feeds, options.correction, options.row_copies),
         # Give each stream a unit, each tile its place on a crossbar.
-        Place(target, packing),
+        Place(target, options.packing),
         # Give each transfer its links.
         Route(target),
     )
@@ -186,7 +197,7 @@ def compile_image(
     checked_choice("correction", correction, CORRECTIONS)
     if print_ir_after is not None:
         checked_choice("pass", print_ir_after, (IMPORT, *(each.name for each in PASSES)))
-    seed, sizes = checked_seed(seed), checked_sizes(shapes)
+    seed, sizes, states = checked_seed(seed), checked_sizes(shapes), checked_states(states)
     checked_path("target", target)
     if not isinstance(model, onnx.ModelProto):
         checked_path("model", model)
@@ -200,16 +211,14 @@ def compile_image(
         raise FeedError(
             "the calibration data has no feed", "leave it out for a first look on random inputs"
         )
-    sample = _first_steps(feeds, states or {})
+    sample = first_steps(feeds, states)
     module = _imported(model, sizes, sample)
     source = module.source
     inputs, outputs = (
         _ports(ports, module.batch) for ports in (source.ports.inputs, source.ports.outputs)
     )
-    feeds = [_stacked(feed, inputs) for feed in feeds]
-    if states:
-        feeds = [feed for each in feeds for feed in _fed_back(each, source, inputs, states)]
-    _check_feeds(feeds, source, inputs)
+    check_states(states, (port.name for port in inputs), (port.name for port in outputs))
+    feeds = prepared(feeds, source, inputs, states)
     warnings: list[str] = []
 
     def add_warning(message: str) -> None:
@@ -226,14 +235,20 @@ def compile_image(
             "activation scales come from synthetic random inputs: give real ones with "
             "--calibration, or accuracy will be poor"
         )
-    # Where layers share crossbars, no rows are free.
-    copies = row_copies == "auto" and packing != "always"
-    passes = pipeline(
-        chip, mode, feeds, calibration_method, packing, correction, bool(strict), copies
+    options = PassOptions(
+        target=chip,
+        read_mode=mode,
+        feeds=tuple(feeds),
+        method=calibration_method,
+        packing=packing,
+        correction=correction,
+        strict=bool(strict),
+        # Where layers share crossbars, no rows are free.
+        row_copies=row_copies == "auto" and packing != "always",
     )
     module, timings = run_pipeline(
         module,
-        passes,
+        pipeline(options),
         dump_to=dump_ir,
         print_after=print_ir_after,
         write=write,
@@ -291,68 +306,6 @@ def _imported(
         return import_model(model, shapes=shapes, sample=feeds[0] if feeds else None)
     except FeedError as error:
         raise FeedError(f"{feed_name(1, feeds[0])}: {error.message}", error.hint) from None
-
-
-def _stacked(feed: Feed, inputs: tuple[Port, ...]) -> Feed:
-    """The feed with an array in place of a list of arrays where the model takes a tensor."""
-    lists = {
-        port.name: as_array(feed[port.name])
-        for port in inputs
-        if is_tensor(port.dtype) and isinstance(feed.get(port.name), list)
-    }
-    return {**feed, **lists} if lists else feed
-
-
-def _first_steps(feeds: Sequence[Feed], states: Mapping[str, str]) -> Sequence[Feed]:
-    """The first feed, or the first step of the first stream."""
-    if not states or not feeds:
-        return feeds
-    stream = feeds[0]
-    arrays = {name: value for name, value in stream.items() if isinstance(value, np.ndarray)}
-    cut = {name: array[0] for name, array in arrays.items() if name not in states and array.ndim}
-    return [{**stream, **cut}]
-
-
-def _fed_back(
-    stream: Feed, source: SourceModel, inputs: tuple[Port, ...], states: Mapping[str, str]
-) -> list[Feed]:
-    """The feeds of all steps of a stream; ONNX Runtime computes the states.
-
-    Raises:
-        FeedError, UsageError: the stream or a state does not fit the model.
-    """
-    known = {port.name for port in source.ports.outputs}
-    wanted = tuple(name for name in dict.fromkeys(states.values()) if name in known)
-    return [
-        feed
-        for feed, _ in steps(lambda feed: source.activations(feed, wanted), stream, inputs, states)
-    ]
-
-
-def _check_feeds(feeds: Sequence[Feed], source: SourceModel, inputs: tuple[Port, ...]) -> None:
-    """Refuse a feed that does not fit the model.
-
-    Raises:
-        FeedError: naming the feed by its number, and the input.
-    """
-    for number, feed in enumerate(feeds, 1):
-        try:
-            source.check(feed)
-        except FeedError as error:
-            raise FeedError(f"{feed_name(number, feed)}: {error.message}", error.hint) from None
-        for port in inputs:
-            reason = mismatch(feed[port.name], port.dtype)
-            if reason is not None:
-                raise FeedError(f"{feed_name(number, feed)}: input `{port.name}` {reason}")
-            shape = feed[port.name].shape if is_tensor(port.dtype) else ()
-            if any(
-                size not in (None, given) for size, given in zip(port.shape, shape, strict=True)
-            ):
-                wanted = ", ".join("N" if size is None else str(size) for size in port.shape)
-                raise FeedError(
-                    f"{feed_name(number, feed)}: input `{port.name}` has shape {shape}, "
-                    f"not ({wanted})"
-                )
 
 
 def _ports(ports: Iterable[SourcePort], batch: int | None) -> tuple[Port, ...]:

@@ -66,5 +66,21 @@ def checked_sizes(value: Any) -> dict[str, int]:
     return sizes
 
 
+def checked_states(value: Any) -> dict[str, str]:
+    """States: names of outputs by those of the inputs that they feed; whether they exist is not
+    asked.
+
+    Raises:
+        UsageError: it is no such mapping.
+    """
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise UsageError(
+            f"`states` is a mapping from inputs to the outputs that feed them, not {_kind(value)}"
+        )
+    return {str(name): str(output) for name, output in value.items()}
+
+
 def _kind(value: Any) -> str:
     return "None" if value is None else f"a value of type {type(value).__name__}"

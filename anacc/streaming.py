@@ -36,6 +36,28 @@ def parse_states(pairs: Sequence[str]) -> dict[str, str]:
     return states
 
 
+def check_states(states: Mapping[str, str], inputs: Iterable[str], outputs: Iterable[str]) -> None:
+    """Refuse states of inputs and outputs that a model does not have.
+
+    Args:
+        states: for some inputs the name of the output that feeds them.
+        inputs, outputs: names of those of the model.
+
+    Raises:
+        UsageError: naming the first one.
+    """
+    inputs, outputs = list(inputs), list(outputs)
+    for name, output in states.items():
+        if name not in inputs:
+            raise UsageError(
+                f"the model has no input `{name}` that could be a state", _listed(inputs)
+            )
+        if output not in outputs:
+            raise UsageError(
+                f"the model has no output `{output}` to feed `{name}`", _listed(outputs)
+            )
+
+
 def steps(
     run: Run, stream: Mapping[str, Array], inputs: Sequence[Port], states: Mapping[str, str]
 ) -> Iterator[tuple[Arrays, Mapping[str, Array]]]:
@@ -62,11 +84,8 @@ def steps(
         feed = {port.name: stream[port.name][step] for port in inputs if port.name not in states}
         feed |= state
         outputs = run(feed)
+        check_states(states, feed, outputs)
         for name, output in states.items():
-            if output not in outputs:
-                raise UsageError(
-                    f"the model has no output `{output}` to feed `{name}`", _listed(outputs)
-                )
             if not isinstance(outputs[output], np.ndarray):
                 raise FeedError(f"output `{output}` is no tensor, and cannot feed `{name}`")
             if outputs[output].shape != state[name].shape:
@@ -89,9 +108,7 @@ def stacked(outputs: Iterable[Mapping[str, Array]]) -> Arrays:
 
 def _count(stream: Mapping[str, Array], inputs: Sequence[Port], states: Mapping[str, str]) -> int:
     names = [port.name for port in inputs]
-    for name in states:
-        if name not in names:
-            raise UsageError(f"the model has no input `{name}` that could be a state")
+    check_states(states, names, states.values())
     for name in stream:
         if name not in names:
             raise FeedError(f"the model has no input `{name}`", _listed(names))
@@ -121,7 +138,9 @@ def _beginning(stream: Mapping[str, Array], inputs: Sequence[Port], name: str) -
         (
             stream[other.name].shape[1 + other.batch_axis]
             for other in inputs
-            if other.batch_axis is not None and other.name in stream
+            if other.batch_axis is not None
+            and other.name in stream
+            and stream[other.name].ndim > 1 + other.batch_axis
         ),
         1,
     )

@@ -34,6 +34,14 @@ MAY_IMPORT = {
     "anacc.streaming": {"anacc.feeds", "anacc.host_values", "anacc.errors"},
     "anacc.targets": {"anacc.errors"},
     "anacc.baking": {"anacc.frontend", "anacc.host_values", "anacc.errors"},
+    "anacc.calibration": {
+        "anacc.feeds",
+        "anacc.frontend",
+        "anacc.host_values",
+        "anacc.program",
+        "anacc.streaming",
+        "anacc.errors",
+    },
     "anacc.ir": {"anacc.atomic", "anacc.targets", "anacc.errors"},
     "anacc.program": {"anacc.atomic", "anacc.host_values", "anacc.targets", "anacc.errors"},
     "anacc.frontend": {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -162,8 +163,41 @@ def test_command_line(files: Path) -> None:
     assert "`--state` needs `--input`" in result.stderr
 
 
-def test_compile_refuses_a_state_that_is_none(files: Path) -> None:
-    stream = dict(np.load(files / "stream.npz"))
+@pytest.mark.parametrize("calibrated", [True, False])
+def test_compile_refuses_a_state_that_is_none(files: Path, calibrated: bool) -> None:
+    stream = dict(np.load(files / "stream.npz")) if calibrated else None
     for states in ({"state": "nothing"}, {"nothing": "next"}):
-        with pytest.raises(AnaccError, match="nothing"):
+        with pytest.raises(AnaccError, match="nothing") as caught:
             anacc.compile(files / "model.onnx", calibration=stream, states=states)
+        assert caught.value.hint in ("there is `y`, `next`", "there is `x`, `state`")
+    wrong: Any = ["state"]
+    with pytest.raises(UsageError, match="`states` is a mapping"):
+        anacc.compile(files / "model.onnx", calibration=stream, states=wrong)
+
+
+def test_a_stream_without_steps(files: Path) -> None:
+    states, none = {"state": "next"}, {"x": np.zeros((0, 2, 4), np.float32)}
+    with pytest.raises(FeedError, match="calibration feed 1: input `x` has no step"):
+        anacc.compile(files / "model.onnx", calibration=none, states=states)
+    program = anacc.compile(files / "model.onnx")
+    assert program.run_steps(none, states) == {}
+    model, feed, written = (files / name for name in ("model.onnx", "none.npz", "p.bin"))
+    np.savez(feed, x=none["x"])
+    program.save(written)
+    arguments = ["run", written, "--input", feed, "--state", "state=next", "--compare", model]
+    result = CliRunner().invoke(command_line, [*map(str, arguments), "--layers"])
+    assert result.exit_code == 1
+    assert "the stream has no steps" in result.stderr
+
+
+def test_a_stream_of_a_wrong_rank(files: Path) -> None:
+    program = anacc.compile(files / "model.onnx")
+    with pytest.raises(FeedError, match="input `x` has shape"):
+        program.run_steps({"x": np.zeros(3, np.float32)}, {"state": "next"})
+
+
+def test_a_stream_may_be_a_list_of_steps(files: Path) -> None:
+    steps_of_x = list(np.load(files / "stream.npz")["x"])
+    states = {"state": "next"}
+    program = anacc.compile(files / "model.onnx", calibration={"x": steps_of_x}, states=states)
+    assert program.run_steps({"x": steps_of_x}, states)["y"].shape == (50, 2, 3)

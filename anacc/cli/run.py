@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from anacc.api import Executor, Program, load
 from anacc.cli.console import write_json, write_note
 from anacc.cli.options import executor_options, program_argument, state_option
 from anacc.cli.output import check_output, write_npz
-from anacc.errors import UsageError
+from anacc.errors import FeedError, UsageError
 from anacc.feeds import Array, Arrays, Stored, load_pairs, load_stored, synthetic_feed
 from anacc.host_values import is_tensor
 from anacc.metrics import snr_db
@@ -114,7 +115,10 @@ def run_command(
         feed = stored.feed
         if fed_back:
             # The states of the last step are those that the model itself comes to.
-            *_, (feed, _) = steps(reference.run, feed, loaded.inputs, fed_back)
+            last = deque(steps(reference.run, feed, loaded.inputs, fed_back), maxlen=1)
+            if not last:
+                raise FeedError("the stream has no steps, and so no layers to compare")
+            feed, _ = last.pop()
         found = loaded.compare(compare, feed)
     if as_json:
         data = {"schema": 1, "executor": executor, "outputs": rows}

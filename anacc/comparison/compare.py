@@ -19,7 +19,7 @@ import numpy as np
 from anacc.comparison.streams import Making, makings
 from anacc.comparison.tensors import Array, HeldTensor, held_tensors
 from anacc.comparison.watch import Watch
-from anacc.errors import UsageError
+from anacc.errors import FeedError, ProgramError, UsageError
 from anacc.metrics import snr_db
 from anacc.program.image import Image
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     import onnx
 
 FALL = 3.0  # dB that a tensor must lie below all that it is made of, to have fallen
+_SAME = "compare with the model that the program was compiled from"
+_AGAIN = "compile the model again"
 POOR = 20.0  # dB below which a tensor is poor
 
 
@@ -134,7 +136,7 @@ def compare(
         ModelError: the model cannot be read.
         FeedError: the feed does not fit.
         ProgramError: the program cannot run, or does not state which tensors it holds.
-        UsageError: the model lacks a tensor that the program holds.
+        UsageError: the model lacks a tensor that the program holds, or has another in its place.
     """
     from anacc.frontend import import_model
     from anacc_runtime.reference import Executor
@@ -143,16 +145,22 @@ def compare(
     sizes = image.manifest.options.get("shapes", {})
     path = Path(model) if isinstance(model, os.PathLike) else model
     source = import_model(path, shapes=sizes, sample=feed).source
-    missing = [held.name for held in tensors if held.name not in source.types]
-    if missing:
-        raise UsageError(
-            f"the model has no tensor `{missing[0]}`, which the program holds",
-            "compare with the model that the program was compiled from",
-        )
+    for held in tensors:
+        if held.name not in source.types:
+            raise UsageError(
+                f"the model has no tensor `{held.name}`, which the program holds", _SAME
+            )
     wanted: dict[str, Array] = source.activations(feed, tuple(held.name for held in tensors))
+    for held in tensors:
+        shape = np.shape(wanted[held.name])
+        if not held.fits(shape):
+            raise UsageError(f"tensor `{held.name}` of the model has another shape, {shape}", _SAME)
+    if not all(np.size(array) for array in wanted.values()):
+        raise FeedError("the feed has no samples", "give a few")
     as_is = Watch.of(tensors)
     Executor(image, observer=as_is).run(feed)
     found = as_is.held()
+    _check(image, tensors, found)
     exact: dict[int, Array] = {}
     for held in tensors:
         exact |= held.encode(np.asarray(wanted[held.name]), found)
@@ -169,6 +177,27 @@ def compare(
             for k, (held, making) in enumerate(zip(tensors, made, strict=True))
         )
     )
+
+
+def _check(image: Image, tensors: Sequence[HeldTensor], tokens: Mapping[int, Array]) -> None:
+    """Refuse what a program states of itself and does not keep.
+
+    Raises:
+        ProgramError: tensors are larger or smaller than their tokens, or nodes of streams missing.
+    """
+    for held in tensors:
+        size = math.prod(n or 1 for k, n in enumerate(held.shape) if k != held.batch_axis)
+        for channels in held.channels.values():
+            shapes = [tokens[channel].shape for channel in channels]
+            if sum(count * width for _, count, width in shapes) != size:
+                raise ProgramError(f"tensor `{held.name}` does not fit its channels", _AGAIN)
+    streams = image.origin.get("streams")
+    if not isinstance(streams, list) or len(streams) != len(image.code.streams):
+        raise ProgramError("the program does not state the nodes of its streams", _AGAIN)
+    if not all(
+        isinstance(each, list) and all(isinstance(n, str) for n in each) for each in streams
+    ):
+        raise ProgramError("the program's list of nodes is damaged", _AGAIN)
 
 
 def _loss(
@@ -188,8 +217,7 @@ def _loss(
         shares = watch.shares(stream)
         if shares.size and (worst is None or shares.max() > worst[0]):
             worst = (float(shares.max()), stream, int(shares.argmax()))
-    place = {} if worst is None else _tiles(image)[worst[1]]
-    first, last = place.get("weight_columns", (0, 0))
+    core, (first, last) = ("", (0, 0)) if worst is None else _place(image, worst[1])
     return TensorLoss(
         tensor=held.name,
         nodes=tuple(nodes),
@@ -198,16 +226,25 @@ def _loss(
         fall_db=min(before) - snr if before else None,
         clip_rate=None if worst is None else worst[0],
         range_used=None if worst is None else max(watch.peak[k] for k in making.streams),
-        core=str(place.get("core", "")),
+        core=core,
         column=None if worst is None else first + worst[2],
         columns=None if worst is None else (first, last),
     )
 
 
-def _tiles(image: Image) -> dict[int, dict[str, Any]]:
-    """What the mapper wrote of each tile, by its stream."""
-    numbers = [unit["stream"] for unit in image.mapping["units"] if unit["kind"] == "tile"]
-    return dict(zip(numbers, image.mapping["tiles"], strict=True))
+def _place(image: Image, stream: int) -> tuple[str, tuple[int, int]]:
+    """The core of the tile of a stream, and the (first, last + 1) columns of its layer's matrix.
+
+    Raises:
+        ProgramError: the mapper's notes are damaged.
+    """
+    try:
+        numbers = [unit["stream"] for unit in image.mapping["units"] if unit["kind"] == "tile"]
+        tile = image.mapping["tiles"][numbers.index(stream)]
+        first, last = tile["weight_columns"]
+        return str(tile["core"]), (int(first), int(last))
+    except (IndexError, KeyError, TypeError, ValueError) as error:
+        raise ProgramError("the program's mapping is damaged", _AGAIN) from error
 
 
 def _named(loss: TensorLoss) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
 
 from anacc.errors import ProgramError
 from anacc.program.image import Image
@@ -42,6 +43,12 @@ class HeldTensor:
     def finest(self) -> str:
         """The most exact format that exists."""
         return "f16" if "f16" in self.channels else "i8"
+
+    def fits(self, shape: tuple[int, ...]) -> bool:
+        """Whether a tensor of a shape is this one."""
+        return len(shape) == len(self.shape) and all(
+            own in (None, size) for own, size in zip(self.shape, shape, strict=True)
+        )
 
     def decode(self, tokens: Mapping[int, Array]) -> npt.NDArray[np.float64]:
         """The tensor that tokens of its channels stand for."""
@@ -84,6 +91,20 @@ class HeldTensor:
         return self.scale * np.asarray(self.factors or (1.0,) * size, np.float64)
 
 
+class _Entry(BaseModel):
+    """A tensor as the member `origin` states it: anyone can edit a program file."""
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+    tensor: str
+    shape: list[Annotated[int, Field(ge=1)] | None]
+    batch_axis: int | None
+    permutation: list[int]
+    channels: dict[Literal["i8", "f16"], list[int]] = Field(min_length=1)
+    scale: float = Field(gt=0, allow_inf_nan=False)
+    factors: list[float]
+
+
 def held_tensors(image: Image) -> tuple[HeldTensor, ...]:
     """The ONNX tensors that a program states to hold, in the order of its layers.
 
@@ -96,23 +117,38 @@ def held_tensors(image: Image) -> tuple[HeldTensor, ...]:
             "the program does not state which tensors it holds", "compile the model again"
         )
     try:
-        found = tuple(_held(entry) for entry in entries)
-        for held in found:
-            numbers = [channel for part in held.channels.values() for channel in part]
-            if not numbers or not all(0 <= n < len(image.code.channels) for n in numbers):
-                raise ValueError(f"tensor `{held.name}` has no channels")
-    except (KeyError, TypeError, ValueError) as error:
+        return tuple(_held(image, _Entry.model_validate(entry)) for entry in entries)
+    except (TypeError, ValueError) as error:  # pydantic's errors are such
         raise ProgramError("the program's list of tensors is damaged", "compile again") from error
-    return found
 
 
-def _held(entry: Mapping[str, Any]) -> HeldTensor:
+def _held(image: Image, entry: _Entry) -> HeldTensor:
+    """The tensor of an entry.
+
+    Raises:
+        ValueError: its parts do not fit together, or not to the channels.
+    """
+    axis = entry.batch_axis
+    if axis is not None and not 0 <= axis < len(entry.shape):
+        raise ValueError("it has no such batch axis")
+    sizes = [size for k, size in enumerate(entry.shape) if k != axis]
+    if None in sizes or sorted(entry.permutation) != list(range(len(sizes))):
+        raise ValueError("its axes do not fit its shape")
+    for form, numbers in entry.channels.items():
+        if not numbers or not all(0 <= n < len(image.code.channels) for n in numbers):
+            raise ValueError("it has no channels")
+        parts = [image.code.channels[n] for n in numbers]
+        width = sum(part.token_size for part in parts)
+        if any(part.format.value != form for part in parts):
+            raise ValueError("its channels are of another format")
+        if len(entry.factors) not in (0, width):
+            raise ValueError("its factors do not fit its tokens")
     return HeldTensor(
-        name=str(entry["tensor"]),
-        shape=tuple(entry["shape"]),
-        batch_axis=entry["batch_axis"],
-        permutation=tuple(entry["permutation"]),
-        channels={form: tuple(channels) for form, channels in entry["channels"].items()},
-        scale=float(entry["scale"]),
-        factors=tuple(entry["factors"]),
+        name=entry.tensor,
+        shape=tuple(entry.shape),
+        batch_axis=axis,
+        permutation=tuple(entry.permutation),
+        channels={str(form): tuple(numbers) for form, numbers in entry.channels.items()},
+        scale=entry.scale,
+        factors=tuple(entry.factors),
     )

@@ -19,9 +19,9 @@ from anacc.errors import CompileError, FeedError, ModelError, UsageError
 from anacc.frontend.external import Array
 from anacc.frontend.facts import Input
 from anacc.frontend.ordering import inner_graphs
+from anacc.frontend.sequences import RECURRENT
 from anacc.ir import BATCH, TensorType
 
-_RECURRENT = {"GRU", "LSTM", "RNN"}
 _BATCH_FIRST = {
     "AveragePool",
     "BatchNormalization",
@@ -207,10 +207,10 @@ def judge(node: NodeProto, types: Mapping[str, TensorType]) -> None:
     Raises:
         NotBatch: if what was taken for the batch is on another axis of the node's first input.
     """
-    if node.domain != "" or node.op_type not in _BATCH_FIRST | _RECURRENT:
+    if node.domain != "" or node.op_type not in _BATCH_FIRST.union(RECURRENT):
         return
     layout = next((a.i for a in node.attribute if a.name == "layout"), 0)
-    wanted = 1 if node.op_type in _RECURRENT and layout == 0 else 0
+    wanted = 1 if node.op_type in RECURRENT and layout == 0 else 0
     axis = types[node.input[0]].batch_axis
     if axis is not None and axis != wanted:
         raise NotBatch(f"node `{node.name}` has the batch on axis {wanted}, not {axis}")
@@ -219,7 +219,7 @@ def judge(node: NodeProto, types: Mapping[str, TensorType]) -> None:
 def is_recurrent(graph: GraphProto) -> bool:
     """Whether a graph, or one in it, has recurrent nodes."""
     return any(
-        node.op_type in _RECURRENT or any(map(is_recurrent, inner_graphs(node)))
+        node.op_type in RECURRENT or any(map(is_recurrent, inner_graphs(node)))
         for node in graph.node
     )
 

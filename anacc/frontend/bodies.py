@@ -9,7 +9,7 @@ from onnx import GraphProto, NodeProto
 from anacc.errors import ModelError
 from anacc.frontend.inference import RANDOM
 from anacc.frontend.ordering import inner_graphs, reads
-from anacc.frontend.products import MATRIX_OPERATORS
+from anacc.frontend.products import matrices
 
 
 def invariants(body: GraphProto, known: Collection[str]) -> tuple[set[int], bool]:
@@ -34,7 +34,7 @@ def invariants(body: GraphProto, known: Collection[str]) -> tuple[set[int], bool
             once.add(index)
             if all(name in constant or name in known for name in names):
                 constant.update(node.output)
-        if inner or node.op_type in MATRIX_OPERATORS:
+        if inner or matrices(node):
             has_product = has_product or _multiplies(node, constant | set(known))
     return once, has_product
 
@@ -75,7 +75,7 @@ def hands_on(body: GraphProto) -> bool:
 
 def _multiplies(node: NodeProto, constant: set[str]) -> bool:
     """Whether a node, or one in its inner graphs, is a product with a constant."""
-    if node.op_type in MATRIX_OPERATORS and any(name in constant for name in node.input[:2]):
+    if any(name in constant for name in matrices(node)):
         return True
     for graph in inner_graphs(node):
         known = constant | {tensor.name for tensor in graph.initializer}

@@ -26,12 +26,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from anacc.frontend.chain import Chain
+from anacc.frontend.einsum import Labels
 from anacc.frontend.external import Array
 from anacc.frontend.node import Unsupported
 from anacc.ir import BATCH
 from anacc.ir.module import Dim
-
-Labels = tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ per iteration: its shape is unknown.  Known means: the same for every size of th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -207,9 +207,15 @@ class _Expansion:
             for tensor in graph.initializer
         }
 
-    def _same(self, name: str, result: str, node: NodeProto) -> NodeProto:
-        label = self._names.node(f"Identity:{result}")
-        return helper.make_node("Identity", [name], [result], name=label)
+    def _renamed(self, names: Iterable[str], results: Iterable[str]) -> list[NodeProto]:
+        """Nodes that give tensors other names, where these are not empty."""
+        return [
+            helper.make_node(
+                "Identity", [name], [result], name=self._names.node(f"Identity:{result}")
+            )
+            for name, result in zip(names, results, strict=False)
+            if result
+        ]
 
     def _branch(self, node: NodeProto) -> None:
         condition = self._lockstep.value(node.input[0])
@@ -222,12 +228,7 @@ class _Expansion:
         seen = self._initializers(branch)
         nodes = [copied(inner, seen, self._names) for inner in branch.node]
         results = [seen.get(entry.name, entry.name) for entry in branch.output]
-        nodes += [
-            self._same(name, result, node)
-            for name, result in zip(results, node.output, strict=False)
-            if result
-        ]
-        self._do(nodes)
+        self._do([*nodes, *self._renamed(results, node.output)])
 
     def _loop(self, node: NodeProto) -> _Loop:
         body = attribute_graph(node, "body")
@@ -253,7 +254,17 @@ class _Expansion:
         for each in hoisted:
             self._keep(each)
         return _Loop(
-            node, body, trips, carried, gathered, step, first == 1, once, seen, matrices, mark
+            node=node,
+            body=body,
+            trips=trips,
+            carried=carried,
+            gathered=gathered,
+            step=step,
+            condition=first == 1,
+            once=once,
+            seen=seen,
+            multiplies=matrices,
+            mark=mark,
         )
 
     def _trips(self, node: NodeProto) -> int:
@@ -354,11 +365,7 @@ class _Expansion:
     def _end(self, loop: _Loop, count: int) -> None:
         """Give the outputs of the loop what they are."""
         node = loop.node
-        nodes = [
-            self._same(name, result, node)
-            for name, result in zip(loop.carried, node.output, strict=False)
-            if result
-        ]
+        nodes = self._renamed(loop.carried, node.output)
         results = node.output[len(loop.carried) :]
         given = zip(loop.gathered, results, strict=False)
         for place, (names, result) in enumerate(given):

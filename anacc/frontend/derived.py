@@ -5,7 +5,7 @@ An importer may turn one node into several ops; calibration asks for the values 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,7 +27,8 @@ class Derived:
     """The ops that give values which are no ONNX tensors.
 
     Attributes:
-        ops: in topological order; their other operands are ONNX tensors (`%t`) and constants.
+        ops: in topological order; their other operands are ONNX tensors (`%t`), what tensors of
+            integers stand for, and constants.
         constants: what they read, by IR name (`@c`).
     """
 
@@ -36,9 +37,22 @@ class Derived:
     _sessions: dict[tuple[str, ...], Session] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of(cls, ops: Iterable[Op], names: Iterable[str], constants: Mapping[str, Array]) -> Derived:
-        """The ops among some that give the named values, as far as ONNX can say them."""
-        wanted, kept, unknown = set(names), [], set[str]()
+    def of(
+        cls,
+        ops: Iterable[Op],
+        names: Iterable[str],
+        constants: Mapping[str, Array],
+        known: Collection[str] = (),
+    ) -> Derived:
+        """The ops among some that give the named values, as far as ONNX can say them.
+
+        Args:
+            ops: in topological order.
+            names: values that are no ONNX tensors.
+            constants: what the ops read, by IR name.
+            known: those of the values that need no op, as ONNX tensors of integers hold them.
+        """
+        wanted, kept, unknown = set(names).difference(known), [], set[str]()
         for op in ops:
             if op.results[0] not in wanted:
                 continue
@@ -54,7 +68,7 @@ class Derived:
         return any(name == op.results[0] for op in self.ops)
 
     def reads(self, names: Iterable[str]) -> list[str]:
-        """The ONNX tensors, as IR names, that some of the values depend on."""
+        """The other values, ONNX tensors or such as hold integers, that some of them depend on."""
         ops = self._needed(names)
         made = {op.results[0] for op in ops}
         return list(

@@ -127,10 +127,10 @@ def import_dynamic_product(last: Node, found: DynamicProduct) -> None:
         found: the product.
 
     Raises:
-        Unsupported: if the chip cannot run it; nothing is then added.
+        Unsupported: if the chip cannot run it; the caller then undoes what was added.
     """
     scope = last.scope
-    mark = scope.mark()
+    first = len(scope.ops)
     proto = NodeProto()
     proto.CopyFrom(found.product)
     proto.name, proto.output[0] = last.name, last.proto.output[0]
@@ -147,4 +147,4 @@ def import_dynamic_product(last: Node, found: DynamicProduct) -> None:
     real.take(Operand(1, zero=3, axis=axis), factor)
     real.build(None)
     origins = tuple(each.name for each in found.nodes)
-    scope.ops[mark[2] :] = [replace(op, origins=origins) for op in scope.ops[mark[2] :]]
+    scope.ops[first:] = [replace(op, origins=origins) for op in scope.ops[first:]]

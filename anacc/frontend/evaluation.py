@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -162,19 +163,24 @@ def evaluate(
         tuple(opset.SerializeToString(deterministic=True) for opset in opsets),
         tuple((name, a.dtype.str, a.shape, a.tobytes()) for name, a in arrays.items()),
     )
-    if key not in _REMEMBERED:
-        results = _evaluate(node, arrays, opsets)
-        if sum(array.nbytes for array in results or ()) > _INLINE_BYTES:
-            return results
-        while len(_REMEMBERED) >= _MOST_REMEMBERED:
-            _REMEMBERED.pop(next(iter(_REMEMBERED)), None)
-        _REMEMBERED[key] = results
-    return _REMEMBERED[key]
+    with _LOCK:
+        if key in _REMEMBERED:
+            return _REMEMBERED[key]
+    results = _evaluate(node, arrays, opsets)
+    # `functools.lru_cache` would keep large results, too.
+    if sum(array.nbytes for array in results or ()) <= _INLINE_BYTES:
+        with _LOCK:
+            if len(_REMEMBERED) >= _MOST_REMEMBERED:
+                del _REMEMBERED[next(iter(_REMEMBERED))]
+            _REMEMBERED[key] = results
+    return results
 
 
 _MOST_REMEMBERED = 4096
 _REMEMBERED: dict[object, list[Array] | None] = {}
-"""Results of `evaluate`; they are read only."""
+"""Results of `evaluate`; they are read only, and the oldest ones go first."""
+_LOCK = Lock()
+"""Several threads may compile at once."""
 
 
 def _evaluate(

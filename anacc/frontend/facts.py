@@ -125,7 +125,7 @@ class Lockstep:
         """Learn about the outputs of a node.
 
         Raises:
-            DoesNotFit, ModelError: as `infer`.
+            DoesNotFit, ModelError: as `Inference.visit`.
         """
         if self._visit_constant(node):
             return

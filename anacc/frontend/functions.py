@@ -19,6 +19,9 @@ from anacc.frontend.ordering import inner_graphs
 MOST_NODES = 100_000
 """Nodes that functions expand to: a few that call each other twice would otherwise fill memory."""
 
+MOST_CALLS = 100
+"""Functions that call one another, one in the other: what expands them is recursive."""
+
 _CHANGED = {"GroupNormalization": 21, "RoiAlign": 16}
 """Operators that changed in some operator set what they compute, but not how they are written."""
 
@@ -32,8 +35,8 @@ def expand_functions(model: ModelProto) -> ModelProto:
         model: without initialisers.
 
     Raises:
-        ModelError: if a function calls itself, expands to too many nodes, or is written for an
-            operator set that cannot be converted to that of the model.
+        ModelError: if a function calls itself, expands to too many nodes, calls others too deeply,
+            or is written for an operator set that cannot be converted to that of the model.
     """
     functions = {_key(function): function for function in model.functions}
     _Count(functions).of(model.graph)
@@ -67,12 +70,14 @@ class _Count:
     def __init__(self, functions: dict[_Key, FunctionProto]) -> None:
         self._functions = functions
         self._known: dict[_Key, int | None] = {}
+        self._depth = 0
 
     def of(self, holder: GraphProto | FunctionProto) -> int:
         """The nodes of a graph or function.
 
         Raises:
-            ModelError: if there are too many, or a function calls itself.
+            ModelError: if there are too many, or functions call one another too deeply, or
+                themselves.
         """
         count = 0
         for node in holder.node:
@@ -87,8 +92,14 @@ class _Count:
 
     def _of_function(self, key: _Key) -> int:
         if key not in self._known:
+            if self._depth >= MOST_CALLS:
+                raise ModelError(
+                    f"the functions of the model call one another more than {MOST_CALLS} deep"
+                )
             self._known[key] = None
+            self._depth += 1
             self._known[key] = self.of(self._functions[key])
+            self._depth -= 1
         count = self._known[key]
         if count is None:
             raise ModelError(f"function `{_shown(key)}` calls itself")

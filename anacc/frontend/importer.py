@@ -6,7 +6,7 @@ Every node becomes the ops of its operator, or a `host` op with the reason.
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,6 +42,7 @@ from anacc.frontend.inference import DoesNotFit, Known, fold_constants, misfit
 from anacc.frontend.kept import keep_codes, steps_of_weights
 from anacc.frontend.kinds import kind_of
 from anacc.frontend.listing import list_nodes
+from anacc.frontend.naming import unused_name
 from anacc.frontend.node import Node, Scope, Unsupported
 from anacc.frontend.ordering import reads
 from anacc.frontend.reading import Original, read
@@ -167,9 +168,8 @@ def _import(original: Original, constants: Mapping[str, Known], way: Hypothesis)
             _import_product(each, products[each.name], within)
         elif each.name not in within:
             _import_node(each)
-    scope.resolve(facts.types)
     # Before weights become integers, which ONNX's operators do not take.
-    derived = Derived.of(scope.ops, scope.stands_for, scope.constants)
+    derived = Derived.of(scope.ops, scope.stands_for, scope.constants, scope.integers)
     keep_codes(scope, steps_of_weights(expanded.model.graph, facts.values))
     ops = _live_ops(scope.ops, {f"%{name}" for name in outputs.values()})
     kept = {f"%{entry.name}" for entry in way.inputs} | {r for op in ops for r in op.results if r}
@@ -244,9 +244,9 @@ def _cleaned(graph: GraphProto, facts: Facts) -> tuple[list[NodeProto], dict[str
     for entry in graph.output:
         tensor = entry.name
         if tensor not in computed:
-            tensor = _fresh(f"{tensor}.copy", types)
+            tensor = unused_name(f"{tensor}.copy", types.__contains__)
             types[tensor] = types[entry.name]
-            name = _fresh(f"Identity:{tensor}", labels)
+            name = unused_name(f"Identity:{tensor}", labels.__contains__)
             labels.add(name)
             nodes.append(helper.make_node("Identity", [entry.name], [tensor], name=name))
         outputs[entry.name] = tensor
@@ -274,18 +274,10 @@ def _state_target(node: NodeProto, types: dict[str, TensorType], values: dict[st
     shape = types[node.output[0]].shape
     if shape is None or 0 in shape:
         return
-    name = _fresh(f"{node.output[0]}.shape", types)
+    name = unused_name(f"{node.output[0]}.shape", types.__contains__)
     target = np.array([dim if isinstance(dim, int) else -1 for dim in shape], np.int64)
     types[name], values[name] = TensorType("int64", target.shape), target
     node.input[1] = name
-
-
-def _fresh(wanted: str, taken: Container[str]) -> str:
-    name, count = wanted, 1
-    while name in taken:
-        count += 1
-        name = f"{wanted}#{count}"
-    return name
 
 
 def _import_node(node: Node) -> None:

@@ -8,7 +8,7 @@ A node whose inputs all have values is evaluated: so constants fold, and so does
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -122,7 +122,9 @@ class Inference:
             seen: what is known, if that is different for this node alone.
 
         Raises:
-            DoesNotFit, ModelError: as `infer`.
+            DoesNotFit: if the inference is strict and the node does not fit its inputs.
+            ModelError: if there is no such operator for the types of its inputs, or ONNX Runtime
+                is asked for types and refuses the model.
         """
         known = self.known
         if all(name in known for name in node.output if name):
@@ -142,32 +144,6 @@ class Inference:
             known[name] = item
 
 
-def infer(
-    model: ModelProto,
-    constants: Mapping[str, Known],
-    inputs: Mapping[str, Known],
-    *,
-    strict: bool,
-    adapt: Callable[[NodeProto, Mapping[str, Known]], Mapping[str, Known]] | None = None,
-    most: int | None = None,
-) -> dict[str, Known]:
-    """What is known of every tensor of the graph.
-
-    Args:
-        model, constants, inputs, strict, most: as `Inference`.
-        adapt: changes what is known of the inputs of a node, for this node alone.
-
-    Raises:
-        DoesNotFit: if `strict` and a node does not fit its inputs.
-        ModelError: if a node has no such operator for the types of its inputs, or ONNX Runtime is
-            asked for types and refuses the model.
-    """
-    inference = Inference(model, constants, inputs, strict=strict, most=most)
-    for node in model.graph.node:
-        inference.visit(node, adapt(node, inference.known) if adapt else None)
-    return inference.known
-
-
 def misfit(
     model: ModelProto, constants: Mapping[str, Known], inputs: Mapping[str, Known]
 ) -> str | None:
@@ -182,10 +158,12 @@ def misfit(
         a sentence, None if each node may fit.
 
     Raises:
-        ModelError: as `infer`.
+        ModelError: as `Inference.visit`.
     """
+    inference = Inference(model, constants, inputs, strict=True)
     try:
-        infer(model, constants, inputs, strict=True)
+        for node in model.graph.node:
+            inference.visit(node)
     except DoesNotFit as refusal:
         return str(refusal)
     return None

@@ -17,6 +17,7 @@ import numpy as np
 from onnx import GraphProto
 
 from anacc.frontend.external import Array
+from anacc.frontend.naming import unused_name
 from anacc.frontend.node import Scope
 from anacc.ir import Op, Value
 from anacc.ir.module import Recoded
@@ -109,7 +110,7 @@ def _split(scope: Scope, op: Op, codes: Array, scale: Array) -> list[Op]:
     offset = np.zeros_like(scale)
     if len(op.operands) > 2 and op.operands[2]:
         offset = scope.constants[op.operands[2]].reshape(-1)
-    counted = _named(f"{result}.counted", scope.values)
+    counted = unused_name(f"{result}.counted", scope.values.__contains__)
     scope.values[counted] = Value(counted, kind)
     tensor = result.removeprefix("%")
     scope.stands_for[counted] = scope.stands_for.get(result, tensor)
@@ -121,15 +122,7 @@ def _split(scope: Scope, op: Op, codes: Array, scale: Array) -> list[Op]:
         ("scale", scale.reshape(column)),
         ("offset", offset.reshape(column)),
     ):
-        names.append(_named(f"@{tensor}.{label}", scope.constants))
+        names.append(unused_name(f"@{tensor}.{label}", scope.constants.__contains__))
         scope.constants[names[-1]] = array
     product = replace(op, operands=(op.operands[0], names[0]), results=(counted,))
     return [product, Op("affine", (counted, *names[1:]), (result,), {}, op.origins)]
-
-
-def _named(wanted: str, taken: Mapping[str, object]) -> str:
-    name, count = wanted, 1
-    while name in taken:
-        count += 1
-        name = f"{wanted}#{count}"
-    return name

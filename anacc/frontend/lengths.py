@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
 
+from anacc.frontend.ordering import reads
+
 _LENGTHS, _INITIAL = 4, (5, 6)  # inputs
 _OLDEST = 11  # the operator set that has Range
 _SUM_BY_INPUT = 13  # from which on ReduceSum takes its axes as an input
@@ -28,7 +30,7 @@ def runtime_tensors(graph: GraphProto) -> set[str]:
     """Tensors whose values, not only shapes, depend on the inputs."""
     found = {entry.name for entry in graph.input}
     for node in graph.node:
-        if node.op_type not in ("Shape", "Size") and found.intersection(node.input):
+        if node.op_type not in ("Shape", "Size") and found.intersection(reads(node)):
             found.update(name for name in node.output if name)
     return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ from onnx import NodeProto, helper
 import anacc.ir.graph_ops  # noqa: F401  (declares the ops)
 from anacc.frontend.external import Array
 from anacc.frontend.facts import Facts
+from anacc.frontend.naming import unused_name
 from anacc.ir import BATCH, Level, Module, Op, TensorType, Value, spec_of
 from anacc.ir.module import AttributeValue, Dim, Recoded
 
@@ -49,32 +50,20 @@ class Scope:
     steps: dict[str, Array] = field(default_factory=dict)
     recoded: list[Recoded] = field(default_factory=list)
 
-    def mark(self) -> tuple[int, int, int, int]:
-        """The state now, for `undo`."""
-        return len(self.values), len(self.constants), len(self.ops), len(self.stands_for)
+    def mark(self) -> tuple[int, ...]:
+        """The state now, for `undo`: the number of ops, then the sizes of the tables."""
+        return (len(self.ops), *map(len, self._tables()))
 
-    def undo(self, mark: tuple[int, int, int, int]) -> None:
+    def undo(self, mark: tuple[int, ...]) -> None:
         """Forget all that was added since a mark: dictionaries keep the order of insertion."""
-        _shorten(self.values, mark[0])
-        _shorten(self.constants, mark[1])
-        _shorten(self.stands_for, mark[3])
-        del self.ops[mark[2] :]
+        ops, *sizes = mark
+        del self.ops[ops:]
+        for table, size in zip(self._tables(), sizes, strict=True):
+            while len(table) > size:
+                table.popitem()
 
-    def resolve(self, types: Container[str]) -> None:
-        """Let all of `stands_for` be ONNX tensors: an op on the real numbers of a tensor of
-        integers stands for them, which stand for the integers.
-
-        Args:
-            types: the ONNX tensors.
-        """
-        for value, tensor in self.stands_for.items():
-            between = f"%{tensor}"
-            while tensor and tensor not in types and between in self.stands_for:
-                if value not in self.integers and between in self.integers:
-                    self.integers[value] = self.integers[between]
-                tensor = self.stands_for[between]
-                between = f"%{tensor}"
-            self.stands_for[value] = tensor
+    def _tables(self) -> tuple[dict[str, Any], ...]:
+        return self.values, self.constants, self.stands_for, self.integers, self.steps
 
     def module(self) -> Module:
         """The state so far, for shape rules."""
@@ -90,6 +79,8 @@ class Node:
         version: the operator set.
         facts: what is known of the tensors.
         used: names of the tensors that some node or output reads.
+        scope: what the ops are added to.
+        reserved: names of all tensors of the model.
     """
 
     proto: NodeProto
@@ -189,7 +180,7 @@ class Node:
 
     def fresh_constant(self, array: Array, wanted: str) -> str:
         """Make an array a constant of its own."""
-        name = _unused(f"@{wanted}", "@", self.scope.constants, self.reserved)
+        name = self._unused(f"@{wanted}", self.scope.constants)
         self.scope.constants[name] = array
         return name
 
@@ -233,7 +224,7 @@ class Node:
                 "": none.
         """
         wanted = f"%{stands_for or self.proto.output[0]}.{suffix}"
-        name = _unused(wanted, "%", self.scope.values, self.reserved)
+        name = self._unused(wanted, self.scope.values)
         self.emit(kind, operands, (name,), **attributes)
         self.scope.stands_for[name] = stands_for
         return name
@@ -249,6 +240,10 @@ class Node:
         """
         return self.derive(kind, operands, suffix, "", **attributes)
 
+    def _unused(self, wanted: str, taken: Mapping[str, object]) -> str:
+        """A name of the IR that neither it nor ONNX has."""
+        return unused_name(wanted, lambda name: name in taken or name[1:] in self.reserved)
+
     def _inferred(self, op: Op) -> list[TensorType]:
         rule = spec_of(Level.GRAPH, op.kind).infer
         if rule is None:
@@ -258,11 +253,6 @@ class Node:
         except ValueError as error:
             raise Unsupported(f"the shapes fit: {error}") from error
         return [kind for kind in types[: len(op.results)] if isinstance(kind, TensorType)]
-
-
-def _shorten(table: dict[str, Any], length: int) -> None:
-    while len(table) > length:
-        table.popitem()
 
 
 def known_shape(kind: TensorType) -> tuple[Dim, ...]:
@@ -285,11 +275,3 @@ def spatial(shape: tuple[Dim, ...]) -> tuple[int, ...]:
     if BATCH in shape[2:]:
         raise Unsupported("no spatial axis is the batch")
     return tuple(dim for dim in shape[2:] if isinstance(dim, int))
-
-
-def _unused(wanted: str, sigil: str, taken: Mapping[str, object], reserved: frozenset[str]) -> str:
-    name, count = wanted, 1
-    while name in taken or name.removeprefix(sigil) in reserved:
-        count += 1
-        name = f"{wanted}#{count}"
-    return name

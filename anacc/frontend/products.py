@@ -8,27 +8,38 @@ from collections.abc import Iterable, Mapping
 from onnx import GraphProto, NodeProto
 
 from anacc.frontend.einsum import parse
+from anacc.frontend.listing import operator_name
 from anacc.frontend.node import Unsupported
 from anacc.frontend.ordering import inner_graphs
 from anacc.frontend.source import SourceModel
 
-MATRIX_OPERATORS = frozenset(
-    {
-        "Conv",
-        "ConvInteger",
-        "ConvTranspose",
-        "Einsum",
-        "GRU",
-        "Gemm",
-        "LSTM",
-        "MatMul",
-        "MatMulInteger",
-        "QLinearConv",
-        "QLinearMatMul",
-        "RNN",
-    }
-)
-"""Operators that multiply by a matrix, which crossbars hold where it is constant."""
+_MATRICES: Mapping[str, tuple[int, ...]] = {
+    "Conv": (1,),
+    "ConvInteger": (1,),
+    "ConvTranspose": (1,),
+    "Einsum": (0, 1),
+    "GRU": (1,),
+    "Gemm": (0, 1),
+    "LSTM": (1,),
+    "MatMul": (0, 1),
+    "MatMulInteger": (0, 1),
+    "QLinearConv": (3,),
+    "QLinearMatMul": (0, 3),
+    "RNN": (1,),
+    "com.microsoft.QGemm": (0, 3),
+}
+"""Operators that multiply by a matrix, and which operands may be it."""
+
+
+def is_product(operator: str) -> bool:
+    """Whether an operator, by its name as `operator_name` gives it, multiplies by a matrix."""
+    return operator in _MATRICES
+
+
+def matrices(node: NodeProto) -> list[str]:
+    """The operands of a node that may be the matrix by which it multiplies."""
+    positions = _MATRICES.get(operator_name(node), ())
+    return [node.input[position] for position in positions if position < len(node.input)]
 
 
 def multiply_adds(source: SourceModel, nodes: Iterable[str]) -> int:
@@ -55,58 +66,31 @@ def activation_products(source: SourceModel, nodes: Iterable[str]) -> int:
     weighted = {
         node.name
         for node in source.model.graph.node
-        if any(node.input[i] in source.constants for i in _weights(node)) or inner_graphs(node)
+        if any(name in source.constants for name in matrices(node)) or inner_graphs(node)
     }
     return multiply_adds(source, set(nodes) - weighted)
 
 
-# Which operands may be the matrix: the last one is, where no other says more.
-_WEIGHTS: Mapping[str, tuple[int, ...]] = {
-    "Conv": (1,),
-    "ConvInteger": (1,),
-    "ConvTranspose": (1,),
-    "Einsum": (0, 1),
-    "GRU": (1,),
-    "Gemm": (0, 1),
-    "LSTM": (1,),
-    "MatMul": (0, 1),
-    "MatMulInteger": (0, 1),
-    "QLinearConv": (3,),
-    "QLinearMatMul": (0, 3),
-    "RNN": (1,),
-}
-
-
-def is_product(operator: str) -> bool:
-    """Whether an ONNX operator multiplies by a matrix, which a crossbar can hold."""
-    return operator in _WEIGHTS
-
-
-def _weights(node: NodeProto) -> list[int]:
-    operands = _WEIGHTS.get(node.op_type, ()) if node.domain == "" else ()
-    return [position for position in operands if position < len(node.input)]
-
-
 def _of(source: SourceModel, node: NodeProto) -> int:
-    if not _weights(node):
+    if not matrices(node):
         constants = {name: array.shape for name, array in source.constants.items()}
         return max((_once(graph, constants) for graph in inner_graphs(node)), default=0)
     shapes = [_dims(source, name) for name in node.input]
     result = _dims(source, node.output[0])
-    matrix = 3 if node.op_type.startswith("QLinear") else 1
+    matrix = max(_MATRICES[operator_name(node)])
     operands = (shapes[0], shapes[matrix] if len(shapes) > matrix else ())
     if any(shape is None for shape in (*operands, result)):
-        return _matrices(node, {n: array.shape for n, array in source.constants.items()})
+        return _elements(node, {n: array.shape for n, array in source.constants.items()})
     first, second = (shape or () for shape in operands)
     match node.op_type:
         case "Conv" | "ConvInteger" | "QLinearConv":
             return math.prod(result or ()) * math.prod(second[1:])
         case "ConvTranspose":
             return math.prod(first) * math.prod(second[1:])
-        case "Gemm":
+        case "Gemm" | "QGemm":
             inner = second[1] if _flag(node, "transB") else second[0]
             return math.prod(result or ()) * inner
-        case "MatMul" | "MatMulInteger" | "QLinearMatMul" | "QGemm":
+        case "MatMul" | "MatMulInteger" | "QLinearMatMul":
             return math.prod(result or ()) * (first[-1] if first else 1)
         case "Einsum" if len(shapes) == 2:
             return _of_equation(node, (first, second))
@@ -129,23 +113,24 @@ def _once(graph: GraphProto, outer: Mapping[str, tuple[int, ...]]) -> int:
         value = next((a.t for a in node.attribute if a.name == "value" and a.HasField("t")), None)
         if node.op_type == "Constant" and value is not None:
             constants[node.output[0]] = tuple(value.dims)
-        total += _matrices(node, constants)
+        total += _elements(node, constants)
         total += max((_once(inner, constants) for inner in inner_graphs(node)), default=0)
     return total
 
 
-def _matrices(node: NodeProto, constants: Mapping[str, tuple[int, ...]]) -> int:
+def _elements(node: NodeProto, constants: Mapping[str, tuple[int, ...]]) -> int:
     """Elements of the constant matrices of a product."""
-    positions = _weights(node)
+    names = matrices(node)
     if node.op_type in ("GRU", "LSTM", "RNN") and node.domain == "":
-        positions = [*positions, 2]
-    names = [node.input[position] for position in positions]
+        names = [*names, node.input[2]]
     return sum(math.prod(constants[name]) for name in names if name in constants)
 
 
 def _of_equation(node: NodeProto, shapes: tuple[tuple[int, ...], ...]) -> int:
     """Each element of the space that all labels of an Einsum span is a product that is added."""
-    equation = next((a.s.decode() for a in node.attribute if a.name == "equation"), "")
+    equation = next(
+        (a.s.decode(errors="replace") for a in node.attribute if a.name == "equation"), ""
+    )
     try:
         labels, _ = parse(equation, [len(shape) for shape in shapes])
     except Unsupported:

@@ -17,6 +17,8 @@ from onnx import GraphProto, NodeProto, helper
 
 from anacc.frontend.dynamic_lstm import OPERATOR, as_lstm
 from anacc.frontend.lengths import has_lengths, over_full_sequences, runtime_tensors
+from anacc.frontend.naming import unused_name
+from anacc.frontend.ordering import reads
 
 RECURRENT = ("GRU", "LSTM", "RNN")
 _STATES = (5, 6)  # inputs that are initial states
@@ -35,7 +37,7 @@ def rewrite_sequences(graph: GraphProto, version: int) -> None:
     plain = [each for node in graph.node for each in as_lstm(node, version, runtime, names.new)]
     del graph.node[:]
     graph.node.extend(plain)
-    read = {name for node in graph.node for name in node.input}
+    read = {name for node in graph.node for name in reads(node)}
     read.update(entry.name for entry in graph.output)
     nodes: list[NodeProto] = []
     for node in graph.node:
@@ -62,10 +64,7 @@ class _Names:
             self._taken.update((node.name, *node.input, *node.output))
 
     def new(self, wanted: str) -> str:
-        name, count = wanted, 1
-        while name in self._taken:
-            count += 1
-            name = f"{wanted}#{count}"
+        name = unused_name(wanted, self._taken.__contains__)
         self._taken.add(name)
         return name
 

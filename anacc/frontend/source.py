@@ -201,6 +201,7 @@ class SourceModel:
 
     def _real(self, name: str, array: Array) -> Array:
         """What the numbers of a tensor mean to the IR value of that name."""
+        name = self._same(name)
         if name not in self.integers:
             return array
         scale, zero = self.integers[name]
@@ -282,7 +283,14 @@ class SourceModel:
         kind = self.types[name].dtype
         return array.astype(np.float32) if kind == "float32" else array
 
+    def _same(self, name: str) -> str:
+        """The value itself, or the one that it stands for if that is no ONNX tensor either."""
+        while (other := f"%{self.stands_for.get(name, '')}") in self.stands_for and other != name:
+            name = other
+        return name
+
     def _tensor(self, name: str) -> str:
+        name = self._same(name)
         tensor = self.stands_for.get(name, name)
         tensor = tensor if tensor in self.types else tensor.removeprefix("%")
         if tensor not in self.types:

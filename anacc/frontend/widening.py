@@ -17,7 +17,7 @@ from onnx import GraphProto, NodeProto, TensorProto, TypeProto, numpy_helper
 from anacc.frontend.external import Array
 from anacc.frontend.inference import Known
 from anacc.frontend.ordering import inner_graphs, reads
-from anacc.frontend.products import MATRIX_OPERATORS
+from anacc.frontend.products import matrices
 from anacc.frontend.reading import Original
 
 _TYPES: dict[int, str] = {
@@ -90,8 +90,8 @@ def _product_types(graph: GraphProto, dtypes: Mapping[str, str]) -> set[str]:
             codes = [attribute.t.data_type for attribute in node.attribute]
             known[node.output[0]] = _TYPES.get(codes[0] if codes else 0, "")
         folds = all(name in known for name in reads(node))
-        if node.op_type in MATRIX_OPERATORS and node.domain == "" and not folds:
-            found |= {known[name] for name in node.input[:3] if name in known}
+        if not folds:
+            found |= {known[name] for name in matrices(node) if name in known}
         for inner in inner_graphs(node):
             found |= _product_types(inner, known)
     return found & set(_TYPES.values())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import anacc
+from anacc.errors import FeedError, ProgramError, UsageError
 from tests.end_to_end.checks import precise_target
 
 Array = npt.NDArray[Any]
@@ -130,3 +133,48 @@ def test_a_program_without_the_list_is_refused(tmp_path: Path) -> None:
     del program.image.origin["tensors"]
     with pytest.raises(anacc.ProgramError, match="does not state which tensors it holds"):
         program.compare(model, feed)
+
+
+def test_a_feed_without_samples_is_refused() -> None:
+    model = chain(np.eye(4))
+    program = anacc.compile(model, calibration={"x": np.ones((2, 4), np.float32)})
+    with pytest.raises(FeedError, match="no samples"):
+        program.compare(model, {"x": np.ones((0, 4), np.float32)})
+
+
+def test_a_model_of_another_width_is_refused() -> None:
+    program = anacc.compile(chain(np.eye(4)), calibration={"x": np.ones((2, 4), np.float32)})
+    with pytest.raises(UsageError, match="tensor `y1` of the model has another shape, \\(2, 3\\)"):
+        program.compare(chain(np.ones((4, 3))), {"x": np.ones((2, 4), np.float32)})
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("tensors",), 7),
+        (("tensors", 0), None),
+        (("tensors", 0, "shape"), [None, 0]),
+        (("tensors", 0, "shape"), [None, [4]]),
+        (("tensors", 0, "batch_axis"), 9),
+        (("tensors", 0, "permutation"), [1]),
+        (("tensors", 0, "channels"), []),
+        (("tensors", 0, "channels"), {"i8": [99]}),
+        (("tensors", 0, "channels"), {"f16": [0]}),
+        (("tensors", 0, "factors"), [1.0]),
+        (("tensors", 0, "factors"), "a"),
+        (("streams",), {}),
+        (("streams", 0), [[]]),
+        (("streams", 0), 1.0),
+    ],
+)
+def test_damaged_notes_of_a_program_are_refused(place: tuple[Any, ...], value: Any) -> None:
+    """Anyone can edit a program file."""
+    model, feed = chain(np.eye(4)), {"x": np.ones((2, 4), np.float32)}
+    program = anacc.compile(model, calibration=feed)
+    origin = copy.deepcopy(program.image.origin)
+    part: Any = origin
+    for key in place[:-1]:
+        part = part[key]
+    part[place[-1]] = value
+    with pytest.raises(ProgramError):
+        anacc.Program(replace(program.image, origin=origin)).compare(model, feed)

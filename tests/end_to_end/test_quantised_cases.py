@@ -181,6 +181,16 @@ CASES: dict[str, tuple[str, int]] = {
         "p = ConvInteger <pads=[1,1,1,1]> (q, w, u110) f = Cast <to=1> (p) y = Mul (f, both) }",
         0,
     ),
+    "products of integers with a matrix for each group": (
+        "g (int8[N,3,7,10] x) => (int8[N,3,7,5] y) "
+        "{ y = QLinearMatMul (x, s, i12, groups, ws, i0, t, i5) }",
+        0,
+    ),
+    "products of integers with a matrix for each group on the left": (
+        "g (int8[N,3,5,7] x) => (int8[N,3,10,7] y) "
+        "{ y = QLinearMatMul (groups, ws, i0, x, s, i12, t, i5) }",
+        0,
+    ),
     "an operator on integers that the host runs": (
         f"g ({X}) => ({Y}) {{ {WEIGHT} "
         "q = QuantizeLinear (x, s, i0) c = QLinearConv (q, s, i0, w, columns, none, t, i12, b) "
@@ -191,6 +201,7 @@ CASES: dict[str, tuple[str, int]] = {
 }
 GRIDS["same"] = np.array([0, 4, 6, 6], np.int64)
 GRIDS["square"] = RNG.integers(-127, 128, (6, 6, 3, 3)).astype(np.int8)
+GRIDS["groups"] = RNG.integers(-127, 128, (3, 10, 5)).astype(np.int8)
 GRIDS["four"] = RNG.integers(-8, 8, (10, 5)).astype(ml_dtypes.int4)
 GRIDS["blocks"] = np.linspace(0.001, 0.004, 10, dtype=np.float32).reshape(2, 5)
 GRIDS["both"] = np.float32(0.02 * 0.003)

@@ -134,6 +134,15 @@ def test_functions_that_grow_without_end() -> None:
     assert refusal(proto) == "the functions of the model expand to more than 100,000 nodes"
 
 
+def test_functions_that_call_one_another_without_end() -> None:
+    """Each calls the next one; Python would run out of stack."""
+    calls = [f"f{i} (a) => (b) {{ b = own.f{i + 1} (a) }}" for i in range(1500)]
+    proto = with_functions(
+        "f (a) => (b) { b = own.f0 (a) }", *calls, "f1500 (a) => (b) { b = Abs (a) }"
+    )
+    assert refusal(proto) == "the functions of the model call one another more than 100 deep"
+
+
 def test_functions_of_other_operator_sets() -> None:
     other = '<domain: "own", opset_import: ["" : {}]> f (a) => (b) {{ {} }}'
     same = with_functions(other.format(14, "b = Relu (a)"))

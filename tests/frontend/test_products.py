@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from onnx import NodeProto, helper, numpy_helper
 
-from anacc.frontend.products import activation_products, multiply_adds
+from anacc.frontend.listing import operator_name
+from anacc.frontend.products import activation_products, is_product, multiply_adds
 from anacc.frontend.source import Ports, SourceModel
 from anacc.ir import TensorType
 
@@ -70,6 +71,17 @@ def test_quantised_products_hold_their_matrix_further_back() -> None:
     node = helper.make_node("QLinearConv", ["x", *weights], ["y"], name="node", group=2)
     shapes: dict[str, Shape] = {"x": ("N", 4, 8), "y": ("N", 6, 6)}
     assert source(node, shapes, weights) == 6 * 6 * 2 * 3
+    assert source(node, shapes, weights, activation_products) == 0
+
+
+def test_products_of_onnx_runtime() -> None:
+    weights = {"s": (), "z": (), "w": (5, 4), "t": (), "u": ()}
+    node = helper.make_node(
+        "QGemm", ["x", *weights], ["y"], "node", domain="com.microsoft", transB=1
+    )
+    shapes: dict[str, Shape] = {"x": ("N", 4), "y": ("N", 5)}
+    assert is_product(operator_name(node))
+    assert source(node, shapes, weights) == 4 * 5
     assert source(node, shapes, weights, activation_products) == 0
 
 

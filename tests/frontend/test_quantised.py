@@ -163,3 +163,35 @@ def test_a_dynamic_scale_that_something_else_reads() -> None:
     """The nodes are then imported one by one."""
     proto = model(DYNAMIC % "n = Mul (f, k)  y = Add (n, qs)", w=CODES, **GRID)
     check(proto, *["host"] * 6)
+
+
+@pytest.mark.parametrize(
+    ("text", "condition", "hint"),
+    [
+        (
+            "g (int8[N,4] x) => (int8[N,6] y) { y = QLinearMatMul (x, ss, z, w, s, z, s, z) }",
+            "its scale is one positive constant, and its zero point one constant",
+            "quantise with one scale for the whole tensor",
+        ),
+        (
+            "g (int8[N,4] x) => (int8[N,6] y) { y = QLinearMatMul (x, s, z, w, s, z, ss, z) }",
+            "its scale is one positive constant, and its zero point one constant",
+            "quantise with one scale for the whole tensor",
+        ),
+        (
+            "g (int8[N,4,4] x) => (int8[N,4,4] y) { y = QLinearMatMul (x, s, z, x, s, z, s, z) }",
+            "one of its two operands is a constant: a product of two activations is digital",
+            "leave it to the host: crossbars hold constants only, so that products of two "
+            "activations stay digital",
+        ),
+    ],
+)
+def test_reasons_and_hints_of_operators_on_integers(text: str, condition: str, hint: str) -> None:
+    proto = model(text, w=CODES, ss=np.full(4, 0.1, np.float32), **GRID)
+    used = {name for node in proto.graph.node for name in node.input}
+    kept = [tensor for tensor in proto.graph.initializer if tensor.name in used]
+    del proto.graph.initializer[:]
+    proto.graph.initializer.extend(kept)
+    (op,) = import_model(proto).ops
+    assert op.attributes["reasons"] == (f"it runs on the chip only if {condition}",)
+    assert op.attributes["hints"] == (hint,)

@@ -68,6 +68,16 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
         "what it adds is a constant",
     ),
     (f"g ({X2}, float[N,3] z) => (float[N,3] y) {{ y = Div (x, z) }}", {}, "divides by a constant"),
+    (
+        f"g ({X2}) => (float[N,3] y) {{ y = Div (x, c) }}",
+        {"c": np.array([1, 1e-40, 2], np.float32)},
+        "its reciprocal",
+    ),
+    (
+        f"g ({X4}) => (float[N,3,8,8] y) {{ y = BatchNormalization (x, c, c, c, v) }}",
+        {"c": floats(3), "v": np.array([1, -1, 2], np.float32)},
+        "no variance is negative",
+    ),
     (f"g ({X2}) => (float[N,3] y) {{ y = Add (x, c) }}", {"c": [np.float32(-np.inf)]}, "finite"),
     (
         f"g ({X2}) => (float[N,3] y) {{ y = Max (x, c, d) }}",

@@ -1,5 +1,7 @@
 """Recurrent operators: directions, attributes, initial states and outputs."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -224,3 +226,26 @@ def test_lengths_stay_where_the_last_cell_state_is_read() -> None:
     module = import_model(model(text, 14, **weights("LSTM")))
     (op,) = module.ops
     assert "no last cell state is read" in str(op.nested("reasons")[0])
+
+
+@pytest.mark.parametrize("shape", [(), (5,), (1, 5)])
+def test_an_initial_state_without_three_axes(shape: tuple[int, ...]) -> None:
+    """ONNX Runtime judges it when it runs."""
+    text = "g (float[7,N,3] x) => (float[7,1,N,5] y) { y = RNN <hidden_size=5> (x, w, r, , , h) }"
+    module = import_model(model(text, 14, **weights("RNN"), h=np.zeros(shape, np.float32)))
+    (op,) = module.ops
+    reasons: Any = op.attributes["reasons"]
+    assert "its initial state has three axes" in reasons[0]
+
+
+def test_a_last_cell_state_that_only_an_inner_graph_reads() -> None:
+    """It is in no sequence of states, so that the node cannot become one of full sequences."""
+    text = """g (float[7,N,3] x, int32[N] n, bool c) => (float[7,1,N,5] y, float[1,N,5] z) {
+        y, , k = LSTM <hidden_size=5> (x, w, r, b, n)
+        z = If (c) <
+            then_branch = t () => (float[1,N,5] u) { u = Neg (k) },
+            else_branch = e () => (float[1,N,5] v) { v = Abs (k) }
+        >
+    }"""
+    module = import_model(model(text, 14, **weights("LSTM")))
+    assert [op.kind for op in module.ops] == ["host", "host"]

@@ -194,6 +194,13 @@ CASES: dict[str, tuple[str, int, dict[str, Any], str]] = {
         {},
         "expand add add affine",
     ),
+    "sum of what is the same for every sample": (
+        "g (float[N,3] x) => (float[N,3] y, float[N,3] z) "
+        "{ s = Shape (x)  t = ConstantOfShape (s)  y = Sum (t, c)  z = Relu (x) }",
+        13,
+        {"c": floats(3)},
+        "host host host relu",
+    ),
     "sum of one": ("g (float[N,3] x) => (float[N,3] y) { y = Sum (x) }", 13, {}, "identity"),
 }
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from anacc.program.image import Image
-from anacc.program.manifest import Border, Manifest, Port, Segment
+from anacc.program.manifest import FORMAT_VERSION, Border, Manifest, Port, Segment
 from anacc.program.model import (
     Access,
     Adc,
@@ -177,7 +177,7 @@ class Builder:
 
     def image(self) -> Image:
         manifest = Manifest(
-            format_version=1,
+            format_version=FORMAT_VERSION,
             model="test",
             model_sha256="0" * 64,
             target=HERMES,

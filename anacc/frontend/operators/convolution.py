@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from anacc.frontend.node import Node
+from anacc.frontend.node import Node, Unsupported
 from anacc.frontend.operators.windows import has_batch_first, has_known_padding, window_of
 from anacc.frontend.registry import imports
+from anacc.frontend.steps import affine_constants
 
 
 def has_constant_parameters(node: Node) -> bool:
@@ -63,11 +64,9 @@ def import_batch_normalization(node: Node) -> None:
         np.asarray(node.constant(i), np.float64).reshape(-1, *(1,) * (len(node.shape(0)) - 2))
         for i in range(1, 5)
     )
-    factor = scale / np.sqrt(variance + node.attribute("epsilon", 1e-5))
-    name = node.proto.output[0]
-    operands = (
-        node.value(0),
-        node.fresh_constant(factor.astype(np.float32), f"{name}.scale"),
-        node.fresh_constant((bias - mean * factor).astype(np.float32), f"{name}.offset"),
-    )
-    node.emit("affine", operands)
+    spread = variance + node.attribute("epsilon", 1e-5)
+    if not np.all(spread > 0):
+        raise Unsupported("no variance is negative")
+    factor = scale / np.sqrt(spread)
+    constants = affine_constants(node, factor, bias - mean * factor, node.proto.output[0])
+    node.emit("affine", (node.value(0), *constants))

@@ -8,6 +8,7 @@ from anacc.frontend.chain import Chain
 from anacc.frontend.external import Array
 from anacc.frontend.node import Node, Unsupported
 from anacc.frontend.registry import QUANTISED, imports
+from anacc.frontend.steps import affine_constants
 from anacc.ir import BATCH
 
 _LARGEST = float(np.finfo(np.float32).max)
@@ -112,17 +113,15 @@ def import_add(node: Node) -> None:
 def import_sum(node: Node) -> None:
     """A sum of several becomes as many `add`, and `affine` with its constants; a mean, too."""
     count = len(node.proto.input)
-    constants = [i for i in range(count) if node.sample(i) is not None]
-    first, *others = [i for i in range(count) if i not in constants]
+    constants, (first, *others) = parted(node)
     chain = Chain(node, expanded(node, first))
     for position in others:
         chain.apply("add", "sum", expanded(node, position))
-    scale = np.full(1, 1 / count if node.proto.op_type == "Mean" else 1, np.float32)
+    scale = float(np.float32(1 / count)) if node.proto.op_type == "Mean" else 1.0
     if constants or scale != 1:
         added = sum((factor(node, i) for i in constants), np.zeros(1, np.float32))
-        pair = (("scale", scale), ("offset", added * scale))
-        about = node.proto.output[0]
-        chain.apply("affine", "scaled", *(node.fresh_constant(a, f"{about}.{n}") for n, a in pair))
+        pair = affine_constants(node, scale, added * scale, node.proto.output[0])
+        chain.apply("affine", "scaled", *pair)
     chain.finish()
 
 
@@ -135,11 +134,7 @@ def import_sub(node: Node) -> None:
         _affine(node, 1, scale=np.full(1, -1, np.float32), offset=factor(node, 0))
     else:
         name = node.proto.input[1]
-        minus, zero = np.full(1, -1, np.float32), np.zeros(1, np.float32)
-        constants = (
-            node.fresh_constant(minus, f"{node.proto.output[0]}.scale"),
-            node.fresh_constant(zero, f"{node.proto.output[0]}.offset"),
-        )
+        constants = affine_constants(node, -1.0, 0.0, node.proto.output[0])
         negated = node.derive("affine", (expanded(node, 1), *constants), "negated", name)
         node.emit("add", (expanded(node, 0), negated))
 
@@ -157,7 +152,10 @@ def import_mul(node: Node) -> None:
 @imports("Div", requires=(divides_by_constant,))
 def import_div(node: Node) -> None:
     """A quotient by a constant becomes `affine` with its reciprocal."""
-    reciprocal = (1 / np.asarray(factor(node, 1), np.float64)).astype(np.float32)
+    with np.errstate(over="ignore"):
+        reciprocal = (1 / np.asarray(factor(node, 1), np.float64)).astype(np.float32)
+    if not np.all(np.isfinite(reciprocal)):
+        raise Unsupported("its reciprocal is finite")
     _affine(node, 0, scale=reciprocal, offset=None)
 
 
@@ -165,6 +163,20 @@ def import_div(node: Node) -> None:
 def import_neg(node: Node) -> None:
     """Neg becomes `affine` with scale -1."""
     _affine(node, 0, scale=np.full(1, -1, np.float32), offset=None)
+
+
+def parted(node: Node) -> tuple[list[int], list[int]]:
+    """Positions of the operands that are the same for every sample, and of the activations.
+
+    Raises:
+        Unsupported: if there is no activation.
+    """
+    positions = range(len(node.proto.input))
+    constants = [i for i in positions if node.sample(i) is not None]
+    activations = [i for i in positions if i not in constants]
+    if not activations:
+        raise Unsupported("it computes activations, but all its operands are constants")
+    return constants, activations
 
 
 def factor(node: Node, position: int) -> Array:

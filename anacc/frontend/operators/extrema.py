@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from anacc.frontend.node import Node, Unsupported
-from anacc.frontend.operators.elementwise import expanded, factor
+from anacc.frontend.node import Node
+from anacc.frontend.operators.elementwise import expanded, factor, parted
 from anacc.frontend.registry import imports
 from anacc.frontend.steps import affine
 
 _LARGEST = float(np.finfo(np.float32).max)
-
-
-def constants_of(node: Node) -> list[int]:
-    """Positions of the operands that are the same for every sample."""
-    return [i for i in range(len(node.proto.input)) if node.sample(i) is not None]
 
 
 def has_at_most_one_constant(node: Node) -> bool:
@@ -22,7 +17,7 @@ def has_at_most_one_constant(node: Node) -> bool:
 
     fold its constants into one
     """
-    return len(constants_of(node)) <= 1
+    return sum(node.sample(i) is not None for i in range(len(node.proto.input))) <= 1
 
 
 @imports("Max", requires=(has_at_most_one_constant,))
@@ -39,10 +34,7 @@ def import_min(node: Node) -> None:
 
 def _emit_extremum(node: Node, low: float, high: float) -> None:
     """Emit left + clamp(right - left, low, high) over all operands, the constant one last."""
-    fixed = constants_of(node)
-    taken = [i for i in range(len(node.proto.input)) if i not in fixed]
-    if not taken:
-        raise Unsupported("it computes activations, but all its operands are constants")
+    fixed, taken = parted(node)
     found = expanded(node, taken[0])
     for position in taken[1:]:
         minus = affine(node, found, -1.0, 0.0, "minus")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from anacc.frontend.chain import Chain
-from anacc.frontend.contraction import Labels, Operand, contract
-from anacc.frontend.einsum import parse
+from anacc.frontend.contraction import Operand, contract
+from anacc.frontend.einsum import Labels, parse
 from anacc.frontend.external import Array
 from anacc.frontend.node import Node, Unsupported
 from anacc.frontend.registry import imports
+from anacc.frontend.steps import affine_constants
 
 
 def has_one_constant_operand(node: Node) -> bool:
@@ -98,11 +99,7 @@ def import_gemm(node: Node) -> None:
             offset = whole * np.float32(beta)
     chain = _contract(node, (left, right), result, alpha, bias)
     if offset is not None:
-        ones = np.ones(1, np.float32)
-        names = (("scale", ones), ("offset", offset.astype(np.float32)))
-        about = node.proto.output[0]
-        constants = (node.fresh_constant(array, f"{about}.{label}") for label, array in names)
-        chain.apply("affine", "sum", *constants)
+        chain.apply("affine", "sum", *affine_constants(node, 1.0, offset, node.proto.output[0]))
     chain.finish()
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from anacc.frontend.node import Node, Unsupported
-from anacc.frontend.registry import MICROSOFT, imports
+from anacc.frontend.node import Node
+from anacc.frontend.registry import MICROSOFT, imports, unmet
 from anacc.ir.graph_shapes import INTEGERS
 
 _ELEMENTS = tuple(INTEGERS)
@@ -41,7 +41,7 @@ def grid_at(node: Node, scale: int, zero: int) -> tuple[float, int]:
     """
     found = grid_of(node, scale, zero)
     if found is None:
-        raise Unsupported((has_one_scale.__doc__ or "").strip())
+        raise unmet(has_one_scale)
     return found
 
 

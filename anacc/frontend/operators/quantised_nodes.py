@@ -14,9 +14,10 @@ import numpy as np
 from onnx import helper
 
 from anacc.frontend.external import Array
+from anacc.frontend.naming import unused_name
 from anacc.frontend.node import Node, Unsupported
-from anacc.frontend.operators.quantised import grid_at, grid_of, has_one_scale
-from anacc.frontend.registry import MICROSOFT, QUANTISED, importer_of, imports
+from anacc.frontend.operators.quantised import grid_at
+from anacc.frontend.registry import MICROSOFT, QUANTISED, importer_of, imports, unmet
 from anacc.ir import TensorType
 
 _WITH_SUMS = (*QUANTISED, "int32")
@@ -73,10 +74,7 @@ class RealNode:
             self._constant(operand, factor)
             return
         tensor = node.proto.input[operand.position]
-        grid = grid_of(node, operand.scale, operand.zero)
-        if grid is None:
-            raise Unsupported((has_one_scale.__doc__ or "").strip())
-        scale, zero = grid
+        grid = scale, zero = grid_at(node, operand.scale, operand.zero)
         operands = (node.value(operand.position),)
         name = node.derive("dequantise", operands, "real", tensor, scale=scale, zero=zero)
         node.scope.integers[name] = grid
@@ -105,11 +103,11 @@ class RealNode:
 
     def add_constant(self, position: int, array: Array, step: Array | None = None) -> None:
         """Add a constant, called after an input of the node; `step` is the scale of integers."""
-        stem = name = f"{self.node.proto.input[position]}.real"
-        count, scope = 1, self.node.scope
-        while f"@{name}" in scope.constants or name in self.node.facts.types:
-            count += 1
-            name = f"{stem}#{count}"
+        scope, types = self.node.scope, self.node.facts.types
+        name = unused_name(
+            f"{self.node.proto.input[position]}.real",
+            lambda name: f"@{name}" in scope.constants or name in types,
+        )
         if step is not None:
             scope.steps[name] = step.reshape(-1)
         self.values[name] = np.asarray(array, np.float32)
@@ -141,7 +139,7 @@ class RealNode:
             raise Unsupported(f"the chip has an operator {self.kind}")
         for constraint in importer.requires:
             if not constraint(inner):
-                raise Unsupported((constraint.__doc__ or "").strip())
+                raise unmet(constraint)
         importer.build(inner)
         if grid is not None:
             value = f"%{exact}"

@@ -152,7 +152,9 @@ def _initial_state(node: Node, position: int) -> str:
     state = node.sample(position)
     if state is None:
         return node.value(position)
+    if state.ndim != 3:
+        raise Unsupported("its initial state has three axes: directions, batch and features")
     first: Array = np.asarray(state)[:, :1]
-    if state.ndim != 3 or not np.array_equal(np.broadcast_to(first, state.shape), state):
+    if not np.array_equal(np.broadcast_to(first, state.shape), state):
         raise Unsupported("its initial state is the same for every sample")
     return node.fresh_constant(first, f"{node.proto.input[position]}.state")
