@@ -168,7 +168,6 @@ def _import(original: Original, constants: Mapping[str, Known], way: Hypothesis)
             _import_product(each, products[each.name], within)
         elif each.name not in within:
             _import_node(each)
-    scope.resolve(facts.types)
     # Before weights become integers, which ONNX's operators do not take.
     derived = Derived.of(scope.ops, scope.stands_for, scope.constants, scope.integers)
     keep_codes(scope, steps_of_weights(expanded.model.graph, facts.values))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,22 +64,6 @@ class Scope:
 
     def _tables(self) -> tuple[dict[str, Any], ...]:
         return self.values, self.constants, self.stands_for, self.integers, self.steps
-
-    def resolve(self, types: Container[str]) -> None:
-        """Let all of `stands_for` be ONNX tensors: an op on the real numbers of a tensor of
-        integers stands for them, which stand for the integers.
-
-        Args:
-            types: the ONNX tensors.
-        """
-        for value, tensor in self.stands_for.items():
-            between = f"%{tensor}"
-            while tensor and tensor not in types and between in self.stands_for:
-                if value not in self.integers and between in self.integers:
-                    self.integers[value] = self.integers[between]
-                tensor = self.stands_for[between]
-                between = f"%{tensor}"
-            self.stands_for[value] = tensor
 
     def module(self) -> Module:
         """The state so far, for shape rules."""

@@ -80,7 +80,7 @@ def _of(source: SourceModel, node: NodeProto) -> int:
     matrix = max(_MATRICES[operator_name(node)])
     operands = (shapes[0], shapes[matrix] if len(shapes) > matrix else ())
     if any(shape is None for shape in (*operands, result)):
-        return _matrices(node, {n: array.shape for n, array in source.constants.items()})
+        return _elements(node, {n: array.shape for n, array in source.constants.items()})
     first, second = (shape or () for shape in operands)
     match node.op_type:
         case "Conv" | "ConvInteger" | "QLinearConv":
@@ -113,12 +113,12 @@ def _once(graph: GraphProto, outer: Mapping[str, tuple[int, ...]]) -> int:
         value = next((a.t for a in node.attribute if a.name == "value" and a.HasField("t")), None)
         if node.op_type == "Constant" and value is not None:
             constants[node.output[0]] = tuple(value.dims)
-        total += _matrices(node, constants)
+        total += _elements(node, constants)
         total += max((_once(inner, constants) for inner in inner_graphs(node)), default=0)
     return total
 
 
-def _matrices(node: NodeProto, constants: Mapping[str, tuple[int, ...]]) -> int:
+def _elements(node: NodeProto, constants: Mapping[str, tuple[int, ...]]) -> int:
     """Elements of the constant matrices of a product."""
     names = matrices(node)
     if node.op_type in ("GRU", "LSTM", "RNN") and node.domain == "":

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Container
 
 import numpy as np
 from onnx import NodeProto, helper
 
 from anacc.frontend.external import Array
+from anacc.frontend.naming import unused_name
 from anacc.frontend.ordering import reads
 from anacc.ir import BATCH, TensorType
 from anacc.ir.module import Dim
@@ -91,7 +91,7 @@ def _regrouped(
     flat, product, last = chain
 
     def new_tensor(wanted: str, kind: TensorType) -> str:
-        name = _fresh(wanted, types)
+        name = unused_name(wanted, types.__contains__)
         types[name] = kind
         return name
 
@@ -117,15 +117,7 @@ def _regrouped(
         bias = new_tensor(f"{bias}.row", TensorType(types[bias].dtype, array.shape))
         values[bias] = array
     products = new_tensor(f"{product.output[0]}.rows", TensorType(dtype, shape))
-    name = _fresh(f"{product.name}:{products}", labels)
+    name = unused_name(f"{product.name}:{products}", labels.__contains__)
     labels.add(name)
     nodes.append(helper.make_node("MatMul", [rows, weight], [products], name=product.name))
     return [*nodes, helper.make_node("Add", [products, bias], [result], name=name)]
-
-
-def _fresh(wanted: str, taken: Container[str]) -> str:
-    name, count = wanted, 1
-    while name in taken:
-        count += 1
-        name = f"{wanted}#{count}"
-    return name
