@@ -37,6 +37,7 @@ class TensorLoss:
     Attributes:
         tensor: ONNX name.
         nodes: the ONNX nodes whose streams make it.
+        node: the one of them that makes it in the model, as messages call it; "" if none does.
         snr_db: signal-to-noise ratio against float32, in dB.
         alone_db: the same if all that it is made of were exact: what is lost here.
         fall_db: how far it lies below the worst tensor that it is made of; None for an input.
@@ -51,6 +52,7 @@ class TensorLoss:
 
     tensor: str
     nodes: tuple[str, ...]
+    node: str
     snr_db: float
     alone_db: float
     fall_db: float | None
@@ -163,9 +165,19 @@ def compare(
         for seen in (found, alone.held())
     ]
     made = makings(image, tensors)
+    makers = {result: node.name for node in source.model.graph.node for result in node.output}
     return Comparison(
         tuple(
-            _loss(image, held, making, figures[0][k], figures[1][k], figures[0], as_is)
+            _loss(
+                image,
+                held,
+                making,
+                makers.get(held.name),
+                figures[0][k],
+                figures[1][k],
+                figures[0],
+                as_is,
+            )
             for k, (held, making) in enumerate(zip(tensors, made, strict=True))
         )
     )
@@ -175,6 +187,7 @@ def _loss(
     image: Image,
     held: HeldTensor,
     making: Making,
+    maker: str | None,
     snr: float,
     alone: float,
     ratios: Sequence[float],
@@ -193,6 +206,7 @@ def _loss(
     return TensorLoss(
         tensor=held.name,
         nodes=tuple(nodes),
+        node=maker if maker in nodes else next(reversed(nodes), ""),
         snr_db=snr,
         alone_db=alone,
         fall_db=min(before) - snr if before else None,
@@ -211,7 +225,7 @@ def _tiles(image: Image) -> dict[int, dict[str, Any]]:
 
 
 def _named(loss: TensorLoss) -> str:
-    return f"node `{loss.nodes[-1]}`" if loss.nodes else f"input `{loss.tensor}`"
+    return f"node `{loss.node}`" if loss.node else f"input `{loss.tensor}`"
 
 
 def _finite(value: Any) -> Any:

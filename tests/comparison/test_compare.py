@@ -130,3 +130,56 @@ def test_a_program_without_the_list_is_refused(tmp_path: Path) -> None:
     del program.image.origin["tensors"]
     with pytest.raises(anacc.ProgramError, match="does not state which tensors it holds"):
         program.compare(model, feed)
+
+
+def test_integers_of_a_quantised_model_are_compared_as_what_they_stand_for() -> None:
+    """The chip holds an int8 input by its meaning: the codes of the model are no reference."""
+    rng = np.random.default_rng(0)
+    nodes = [
+        helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["x"], "enter"),
+        helper.make_node("MatMul", ["x", "w"], ["y"], "fc"),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "quantised",
+        [helper.make_tensor_value_info("q", TensorProto.INT8, ["N", 20])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 6])],
+        [
+            numpy_helper.from_array(np.array(0.58, np.float32), "scale"),
+            numpy_helper.from_array(np.array(83, np.int8), "zero"),
+            numpy_helper.from_array(rng.standard_normal((20, 6)).astype(np.float32), "w"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    feed = {"q": rng.integers(-128, 128, (50, 20), np.int8)}
+    found = anacc.compile(model, calibration=feed).compare(model, feed)
+    assert [loss.tensor for loss in found.tensors] == ["x", "y"]
+    assert found.culprit is None
+
+
+def test_a_layer_is_named_by_the_node_that_makes_its_tensor() -> None:
+    """Nodes that only move data follow an LSTM in its layer; what is lost is lost in the LSTM."""
+    rng = np.random.default_rng(0)
+    shapes = {"w": (1, 16, 3), "r": (1, 16, 4)}
+    nodes = [
+        helper.make_node("LSTM", ["x", "w", "r"], ["all"], "lstm", hidden_size=4),
+        helper.make_node("Squeeze", ["all", "axis"], ["y"], "moved"),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "recurrent",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [5, "N", 3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [5, "N", 4])],
+        [
+            *(
+                numpy_helper.from_array(rng.standard_normal(shape).astype(np.float32), name)
+                for name, shape in shapes.items()
+            ),
+            numpy_helper.from_array(np.array([1]), "axis"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    feed = {"x": rng.standard_normal((5, 20, 3)).astype(np.float32)}
+    found = anacc.compile(model, calibration=feed).compare(model, feed)
+    makers = {loss.tensor: loss.node for loss in found.tensors}
+    assert makers["all"] == "lstm"

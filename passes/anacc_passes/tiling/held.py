@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from anacc.ir.module import Held
+from anacc_passes.integers import is_integer
 from anacc_passes.tiling.border import describe
 from anacc_passes.tiling.builder import Builder
 
@@ -10,7 +11,8 @@ from anacc_passes.tiling.builder import Builder
 def held_tensors(builder: Builder) -> tuple[Held, ...]:
     """The layer values that are ONNX tensors, in the order in which they were lowered.
 
-    A value that only stands for a tensor, which may have another shape, is left out.
+    A value that only stands for a tensor, which may have another shape, is left out, and so are
+    integers: they are codes of the model, not the real numbers that the chip's codes stand for.
     """
     source = builder.module.source
     if source is None:
@@ -23,6 +25,8 @@ def held_tensors(builder: Builder) -> tuple[Held, ...]:
     found = []
     for value, tokens in builder.tokens.items():
         if value in source.stands_for or value[1:] not in source.types:
+            continue
+        if is_integer(builder.module, value):
             continue
         border = describe(builder, value, value[1:], tokens.layout)
         axis = builder.module.tensor(value).batch_axis
