@@ -20,11 +20,11 @@ from anacc.frontend.source import Port as SourcePort
 from anacc.frontend.source import SourceModel
 from anacc.host_values import as_array, is_kind, is_tensor, mismatch
 from anacc.ir import Module
-from anacc.options import checked_choice, checked_path, checked_seed, checked_sizes
+from anacc.options import checked_choice, checked_path, checked_seed, checked_sizes, checked_states
 from anacc.program.check import check
 from anacc.program.image import Image
 from anacc.program.manifest import Port
-from anacc.streaming import steps
+from anacc.streaming import check_states, steps
 from anacc.targets import Target, load_target
 from anacc_backends.decisions import conversion_warnings, table_warnings
 from anacc_backends.emit import Origin, emit
@@ -187,6 +187,7 @@ def compile_image(
     if print_ir_after is not None:
         checked_choice("pass", print_ir_after, (IMPORT, *(each.name for each in PASSES)))
     seed, sizes = checked_seed(seed), checked_sizes(shapes)
+    states = checked_states(states)
     checked_path("target", target)
     if not isinstance(model, onnx.ModelProto):
         checked_path("model", model)
@@ -200,12 +201,13 @@ def compile_image(
         raise FeedError(
             "the calibration data has no feed", "leave it out for a first look on random inputs"
         )
-    sample = _first_steps(feeds, states or {})
+    sample = _first_steps(feeds, states)
     module = _imported(model, sizes, sample)
     source = module.source
     inputs, outputs = (
         _ports(ports, module.batch) for ports in (source.ports.inputs, source.ports.outputs)
     )
+    check_states(states, inputs, outputs)
     feeds = [_stacked(feed, inputs) for feed in feeds]
     if states:
         feeds = [feed for each in feeds for feed in _fed_back(each, source, inputs, states)]

@@ -66,5 +66,21 @@ def checked_sizes(value: Any) -> dict[str, int]:
     return sizes
 
 
+def checked_states(value: Any) -> dict[str, str]:
+    """Names of outputs by the names of the inputs that they feed; whether they exist is not asked.
+
+    Raises:
+        UsageError: it is no such mapping.
+    """
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise UsageError(
+            f"`states` is a mapping from inputs to outputs, not {_kind(value)}",
+            "give a dict: for each input that is a state, the name of the output that feeds it",
+        )
+    return {str(name): str(output) for name, output in value.items()}
+
+
 def _kind(value: Any) -> str:
     return "None" if value is None else f"a value of type {type(value).__name__}"

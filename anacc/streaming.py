@@ -36,6 +36,43 @@ def parse_states(pairs: Sequence[str]) -> dict[str, str]:
     return states
 
 
+def check_states(
+    states: Mapping[str, str], inputs: Sequence[Port], outputs: Sequence[Port]
+) -> None:
+    """Refuse states that the model cannot have, before anything runs.
+
+    Args:
+        states: for some inputs the name of the output that feeds them.
+        inputs: of the model.
+        outputs: of the model.
+
+    Raises:
+        UsageError: a state names an input or an output that the model does not have,
+            or an output of another element type or shape than the input that it feeds.
+    """
+    takes, gives = ({port.name: port for port in ports} for ports in (inputs, outputs))
+    for name, output in states.items():
+        if name not in takes:
+            raise UsageError(
+                f"the model has no input `{name}` that could be a state", _listed(takes)
+            )
+        if output not in gives:
+            raise UsageError(f"the model has no output `{output}` to feed `{name}`", _listed(gives))
+        into, out = takes[name], gives[output]
+        if into.dtype != out.dtype:
+            raise UsageError(
+                f"output `{output}` of type {out.dtype} cannot feed `{name}` of type {into.dtype}"
+            )
+        sizes = zip(out.shape, into.shape, strict=False)
+        if len(out.shape) != len(into.shape) or any(
+            a != b for a, b in sizes if a is not None and b is not None
+        ):
+            raise UsageError(
+                f"output `{output}` of shape {_shape(out)} cannot feed `{name}` of shape "
+                f"{_shape(into)}"
+            )
+
+
 def steps(
     run: Run, stream: Mapping[str, Array], inputs: Sequence[Port], states: Mapping[str, str]
 ) -> Iterator[tuple[Arrays, Mapping[str, Array]]]:
@@ -91,7 +128,9 @@ def _count(stream: Mapping[str, Array], inputs: Sequence[Port], states: Mapping[
     names = [port.name for port in inputs]
     for name in states:
         if name not in names:
-            raise UsageError(f"the model has no input `{name}` that could be a state")
+            raise UsageError(
+                f"the model has no input `{name}` that could be a state", _listed(names)
+            )
     for name in stream:
         if name not in names:
             raise FeedError(f"the model has no input `{name}`", _listed(names))
@@ -128,6 +167,10 @@ def _beginning(stream: Mapping[str, Array], inputs: Sequence[Port], name: str) -
     return np.zeros(
         [batch if size is None else size for size in port.shape], element_type(port.dtype)
     )
+
+
+def _shape(port: Port) -> str:
+    return "(" + ", ".join("N" if size is None else str(size) for size in port.shape) + ")"
 
 
 def _listed(names: Iterable[str]) -> str:

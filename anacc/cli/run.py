@@ -83,7 +83,7 @@ def run_command(
     if output is not None:
         _check_can_be_written(loaded)
     if stored is None and fed_back:
-        raise UsageError("`--state` needs `--input`", "which says how many steps there are")
+        raise UsageError("`--state` needs `--input`", "its arrays say how many steps there are")
     if stored is None:
         batch = loaded.image.manifest.batch or 1
         stored = Stored(synthetic_feed(loaded.inputs, batch, seed), {})
