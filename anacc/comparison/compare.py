@@ -151,7 +151,8 @@ def compare(
             f"the model has no tensor `{missing[0]}`, which the program holds",
             "compare with the model that the program was compiled from",
         )
-    wanted: dict[str, Array] = source.activations(feed, tuple(held.name for held in tensors))
+    computed = source.activations(feed, tuple(held.name for held in tensors))
+    wanted: dict[str, Array] = {held.name: held.real(computed[held.name]) for held in tensors}
     as_is = Watch.of(tensors)
     Executor(image, observer=as_is).run(feed)
     found = as_is.held()

@@ -28,6 +28,8 @@ class HeldTensor:
         channels: for each format (`i8`, `f16`), the channels whose tokens lie side by side.
         scale: real value of one unit of an element.
         factors: what the elements of a token are multiplied by, one for each; (): by 1.
+        grid: scale and zero point of a tensor of integers, of which the program holds the real
+            numbers that they stand for; None where the tensor holds real numbers itself.
     """
 
     name: str
@@ -37,6 +39,14 @@ class HeldTensor:
     channels: Mapping[str, tuple[int, ...]]
     scale: float
     factors: tuple[float, ...]
+    grid: tuple[float, int] | None = None
+
+    def real(self, tensor: Array) -> Array:
+        """What the program should hold, given the tensor of the model."""
+        if self.grid is None:
+            return tensor
+        scale, zero = self.grid
+        return ((tensor.astype(np.float64) - zero) * scale).astype(np.float32)
 
     @property
     def finest(self) -> str:
@@ -115,4 +125,12 @@ def _held(entry: Mapping[str, Any]) -> HeldTensor:
         channels={form: tuple(channels) for form, channels in entry["channels"].items()},
         scale=float(entry["scale"]),
         factors=tuple(entry["factors"]),
+        grid=_grid(entry.get("grid")),
     )
+
+
+def _grid(entry: Any) -> tuple[float, int] | None:
+    if entry is None:
+        return None
+    scale, zero = entry
+    return float(scale), int(zero)

@@ -190,6 +190,8 @@ class Held:
             make the tokens.
         scale: real value of one unit of an element.
         factors: what the elements of a token are multiplied by, one for each; (): by 1.
+        grid: where the tensor holds integers of a quantised model, their scale and zero point:
+            the chip holds the real numbers that they stand for.  None: it holds real numbers.
     """
 
     tensor: str
@@ -199,6 +201,7 @@ class Held:
     parts: Mapping[str, tuple[str, ...]]
     scale: float
     factors: tuple[float, ...] = ()
+    grid: tuple[float, int] | None = None
 
 
 @dataclass(frozen=True)

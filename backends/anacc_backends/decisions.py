@@ -120,6 +120,7 @@ def origin(module: Module) -> dict[str, Any]:
                 },
                 "scale": held.scale,
                 "factors": list(held.factors),
+                **({"grid": list(held.grid)} if held.grid else {}),
             }
             for held in module.held
         ],
