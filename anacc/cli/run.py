@@ -71,6 +71,12 @@ def run_command(
 
     Where the feed file holds reference outputs as `out:NAME`, the signal-to-noise ratio to them is
     printed too.
+
+    With `--layers`, a line for each tensor that the chip holds: `dB` is its ratio to float32, and
+    `dB alone` what it would be if all before it were exact, so that a low one tells the layer that
+    loses.  `clipped` is the share of conversions that exceed the converter in the `worst` column,
+    `range used` the largest conversion over the converters' range, and `core` and `columns` are
+    where that column lies.  Long names are shortened; `--json` has them whole.
     """
     if layers and compare is None:
         raise UsageError("`--layers` needs a model", "name it with `--compare`")

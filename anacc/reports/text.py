@@ -149,7 +149,7 @@ def _quantisation(report: Mapping[str, Any], width: int, all_rows: bool) -> str:
     shown = entries if all_rows else entries[:MAX_TENSORS]
     rows = [
         (
-            entry.get("tensor", ""),
+            entry.get("tensor", "") if all_rows else short(str(entry.get("tensor", ""))),
             entry.get("kind", ""),
             f"{entry.get('bits_lost') or 0.0:.2f}",
             _number(entry.get("codes_saturated")),
