@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from onnx import ModelProto, NodeProto, TypeProto, ValueInfoProto, defs, numpy_helper
 
-from anacc.errors import FeedError
+from anacc.errors import FeedError, UsageError
 from anacc.frontend.kinds import kind_of
 from anacc.frontend.ordering import reads
 from anacc.host_values import as_array, is_kind, is_tensor, mismatch
@@ -51,7 +51,15 @@ def bake(model: ModelProto, arrays: Mapping[str, npt.ArrayLike]) -> ModelProto:
     Raises:
         FeedError: the model has no such input, or the array is not what the input wants, or two
             arrays give different sizes to a symbol.
+        UsageError: an argument has another type.
     """
+    if not isinstance(model, ModelProto):
+        raise UsageError(
+            f"`model` is an ONNX model, not a value of type {type(model).__name__}",
+            "read it with `onnx.load`",
+        )
+    if not isinstance(arrays, Mapping):
+        raise UsageError(f"`arrays` is a mapping by input name, not {type(arrays).__name__}")
     baked = ModelProto()
     baked.CopyFrom(model)
     graph = baked.graph

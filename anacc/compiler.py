@@ -217,7 +217,7 @@ def compile_image(
     inputs, outputs = (
         _ports(ports, module.batch) for ports in (source.ports.inputs, source.ports.outputs)
     )
-    check_states(states, (port.name for port in inputs), (port.name for port in outputs))
+    check_states(states, inputs, outputs)
     feeds = prepared(feeds, source, inputs, states)
     warnings: list[str] = []
 

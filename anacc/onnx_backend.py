@@ -143,7 +143,7 @@ class AnaccBackend(Backend):
             raise UsageError(
                 f"there is no device `{device}`", "choose `CPU`, on which the chip is simulated"
             )
-        _refuse(kwargs, _OPTIONS)
+        _refuse(kwargs, _OPTIONS | {"baked", "calibration"})
         read(model)
         return AnaccRep(bake_model(model, baked or {}), calibration, kwargs)
 

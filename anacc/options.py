@@ -77,7 +77,8 @@ def checked_states(value: Any) -> dict[str, str]:
         return {}
     if not isinstance(value, Mapping):
         raise UsageError(
-            f"`states` is a mapping from inputs to the outputs that feed them, not {_kind(value)}"
+            f"`states` is a mapping from inputs to outputs, not {_kind(value)}",
+            "give a dict: for each input that is a state, the name of the output that feeds it",
         )
     return {str(name): str(output) for name, output in value.items()}
 

@@ -36,25 +36,40 @@ def parse_states(pairs: Sequence[str]) -> dict[str, str]:
     return states
 
 
-def check_states(states: Mapping[str, str], inputs: Iterable[str], outputs: Iterable[str]) -> None:
-    """Refuse states of inputs and outputs that a model does not have.
+def check_states(
+    states: Mapping[str, str], inputs: Sequence[Port], outputs: Sequence[Port]
+) -> None:
+    """Refuse states that the model cannot have, before anything runs.
 
     Args:
         states: for some inputs the name of the output that feeds them.
-        inputs, outputs: names of those of the model.
+        inputs: of the model.
+        outputs: of the model.
 
     Raises:
-        UsageError: naming the first one.
+        UsageError: a state names an input or an output that the model does not have,
+            or an output of another element type or shape than the input that it feeds.
     """
-    inputs, outputs = list(inputs), list(outputs)
+    takes, gives = ({port.name: port for port in ports} for ports in (inputs, outputs))
     for name, output in states.items():
-        if name not in inputs:
+        if name not in takes:
             raise UsageError(
-                f"the model has no input `{name}` that could be a state", _listed(inputs)
+                f"the model has no input `{name}` that could be a state", _listed(takes)
             )
-        if output not in outputs:
+        if output not in gives:
+            raise UsageError(f"the model has no output `{output}` to feed `{name}`", _listed(gives))
+        into, out = takes[name], gives[output]
+        if into.dtype != out.dtype:
             raise UsageError(
-                f"the model has no output `{output}` to feed `{name}`", _listed(outputs)
+                f"output `{output}` of type {out.dtype} cannot feed `{name}` of type {into.dtype}"
+            )
+        sizes = zip(out.shape, into.shape, strict=False)
+        if len(out.shape) != len(into.shape) or any(
+            a != b for a, b in sizes if a is not None and b is not None
+        ):
+            raise UsageError(
+                f"output `{output}` of shape {_shape(out)} cannot feed `{name}` of shape "
+                f"{_shape(into)}"
             )
 
 
@@ -84,8 +99,11 @@ def steps(
         feed = {port.name: stream[port.name][step] for port in inputs if port.name not in states}
         feed |= state
         outputs = run(feed)
-        check_states(states, feed, outputs)
         for name, output in states.items():
+            if output not in outputs:
+                raise UsageError(
+                    f"the model has no output `{output}` to feed `{name}`", _listed(outputs)
+                )
             if not isinstance(outputs[output], np.ndarray):
                 raise FeedError(f"output `{output}` is no tensor, and cannot feed `{name}`")
             if outputs[output].shape != state[name].shape:
@@ -108,7 +126,11 @@ def stacked(outputs: Iterable[Mapping[str, Array]]) -> Arrays:
 
 def _count(stream: Mapping[str, Array], inputs: Sequence[Port], states: Mapping[str, str]) -> int:
     names = [port.name for port in inputs]
-    check_states(states, names, states.values())
+    for name in states:
+        if name not in names:
+            raise UsageError(
+                f"the model has no input `{name}` that could be a state", _listed(names)
+            )
     for name in stream:
         if name not in names:
             raise FeedError(f"the model has no input `{name}`", _listed(names))
@@ -147,6 +169,10 @@ def _beginning(stream: Mapping[str, Array], inputs: Sequence[Port], name: str) -
     return np.zeros(
         [batch if size is None else size for size in port.shape], element_type(port.dtype)
     )
+
+
+def _shape(port: Port) -> str:
+    return "(" + ", ".join("N" if size is None else str(size) for size in port.shape) + ")"
 
 
 def _listed(names: Iterable[str]) -> str:

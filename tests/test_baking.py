@@ -9,7 +9,7 @@ import pytest
 
 import anacc
 from anacc.baking import parameter_inputs
-from anacc.errors import FeedError
+from anacc.errors import FeedError, UsageError
 from tests.frontend.check import floats, model, reference
 
 PRODUCT = "g (float[N,K] x, float[K,3] w) => (float[N,3] y) { y = MatMul (x, w) }"
@@ -56,6 +56,15 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 def test_what_does_not_fit_is_refused(arrays: dict[str, Any], message: str) -> None:
     with pytest.raises(FeedError, match=message):
         anacc.bake(model(PRODUCT), arrays)
+
+
+def test_other_types_are_refused() -> None:
+    path: Any = "model.onnx"
+    nothing: Any = None
+    with pytest.raises(UsageError, match="`model` is an ONNX model, not a value of type str"):
+        anacc.bake(path, {})
+    with pytest.raises(UsageError, match="`arrays` is a mapping by input name, not NoneType"):
+        anacc.bake(model(PRODUCT), nothing)
 
 
 def test_a_sequence_is_refused() -> None:

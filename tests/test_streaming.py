@@ -201,3 +201,22 @@ def test_a_stream_may_be_a_list_of_steps(files: Path) -> None:
     states = {"state": "next"}
     program = anacc.compile(files / "model.onnx", calibration={"x": steps_of_x}, states=states)
     assert program.run_steps({"x": steps_of_x}, states)["y"].shape == (50, 2, 3)
+
+
+def test_compile_refuses_states_that_do_not_fit_without_running_them(files: Path) -> None:
+    """On random inputs no step is run, which would have told."""
+    model = files / "model.onnx"
+    with pytest.raises(UsageError, match=r"output `y` of shape \(N, 3\) cannot feed `x` of shape"):
+        anacc.compile(model, states={"x": "y"})
+    states: Any = [("state", "next")]
+    with pytest.raises(UsageError, match="`states` is a mapping from inputs to outputs, not a"):
+        anacc.compile(model, states=states)
+
+
+def test_a_stream_without_states_and_states_without_a_stream_name_the_option(files: Path) -> None:
+    stream = dict(np.load(files / "stream.npz"))
+    step = {"x": stream["x"][0]}
+    for calibration, states in ((stream, None), (step, {"state": "next"})):
+        with pytest.raises(FeedError, match="input `x` has shape") as caught:
+            anacc.compile(files / "model.onnx", calibration=calibration, states=states)
+        assert "--state INPUT=OUTPUT" in (caught.value.hint or "")

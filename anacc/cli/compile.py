@@ -82,7 +82,7 @@ MAX_DIGITS = 10
     show_default=True,
     type=click.Choice(ROW_COPIES),
     help="Whether rows that a tile leaves free hold copies of its rows, where converters would "
-    "hardly resolve its sums.",
+    "hardly resolve its sums; none with `--packing always`.",
 )
 @click.option("--strict", is_flag=True, help="Refuse a model of which a node runs on the host.")
 @state_option

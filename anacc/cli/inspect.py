@@ -19,8 +19,10 @@ WIDTH = 120  # where standard output is no terminal
 @click.command("inspect")
 @program_argument
 @click.option("--json", "as_json", is_flag=True, help="Print the whole report as JSON.")
-@click.option("--nodes", is_flag=True, help="List each ONNX node and each border: where, how much.")
-@click.option("--all", "all_rows", is_flag=True, help="List every layer and every ONNX node.")
+@click.option(
+    "--nodes", is_flag=True, help="Also where each ONNX node runs, and what crosses each border."
+)
+@click.option("--all", "all_rows", is_flag=True, help="Shorten no list and no name.")
 def inspect_command(program: Path, as_json: bool, nodes: bool, all_rows: bool) -> None:
     """Show how a PROGRAM lies on the chip.
 

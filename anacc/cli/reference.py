@@ -24,7 +24,8 @@ class OnnxReference:
     def __init__(self, path: Path, outputs: Sequence[str]) -> None:
         self._path = path
         if not path.is_file():
-            raise ModelError(f"`{path}` cannot be read: no such file")
+            reason = "it is a folder" if path.is_dir() else "no such file"
+            raise ModelError(f"`{path}` cannot be read: {reason}")
         # Loaded here: few commands compare, and it takes a while.
         from anacc.frontend.evaluation import open_session, reason_of
 

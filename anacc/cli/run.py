@@ -72,6 +72,12 @@ def run_command(
 
     Where the feed file holds reference outputs as `out:NAME`, the signal-to-noise ratio to them is
     printed too.
+
+    With `--layers`, a line for each tensor that the chip holds: `dB` is its ratio to float32, and
+    `dB alone` what it would be if all before it were exact, so that a low one tells the layer that
+    loses.  `clipped` is the share of conversions that exceed the converter in the `worst` column,
+    `range used` the largest conversion over the converters' range, and `core` and `columns` are
+    where that column lies.  Long names are shortened; `--json` has them whole.
     """
     if layers and compare is None:
         raise UsageError("`--layers` needs a model", "name it with `--compare`")
@@ -84,7 +90,7 @@ def run_command(
     if output is not None:
         _check_can_be_written(loaded)
     if stored is None and fed_back:
-        raise UsageError("`--state` needs `--input`", "which says how many steps there are")
+        raise UsageError("`--state` needs `--input`", "its arrays say how many steps there are")
     if stored is None:
         batch = loaded.image.manifest.batch or 1
         stored = Stored(synthetic_feed(loaded.inputs, batch, seed), {})

@@ -39,6 +39,7 @@ class TensorLoss:
     Attributes:
         tensor: ONNX name.
         nodes: the ONNX nodes whose streams make it.
+        node: the one of them that makes it in the model, as messages call it; "" if none does.
         snr_db: signal-to-noise ratio against float32, in dB.
         alone_db: the same if all that it is made of were exact: what is lost here.
         fall_db: how far it lies below the worst tensor that it is made of; None for an input.
@@ -53,6 +54,7 @@ class TensorLoss:
 
     tensor: str
     nodes: tuple[str, ...]
+    node: str
     snr_db: float
     alone_db: float
     fall_db: float | None
@@ -150,13 +152,14 @@ def compare(
             raise UsageError(
                 f"the model has no tensor `{held.name}`, which the program holds", _SAME
             )
-    wanted: dict[str, Array] = source.activations(feed, tuple(held.name for held in tensors))
+    computed = source.activations(feed, tuple(held.name for held in tensors))
     for held in tensors:
-        shape = np.shape(wanted[held.name])
+        shape = np.shape(computed[held.name])
         if not held.fits(shape):
             raise UsageError(f"tensor `{held.name}` of the model has another shape, {shape}", _SAME)
-    if not all(np.size(array) for array in wanted.values()):
+    if not all(np.size(array) for array in computed.values()):
         raise FeedError("the feed has no samples", "give a few")
+    wanted: dict[str, Array] = {held.name: held.real(computed[held.name]) for held in tensors}
     as_is = Watch.of(tensors)
     Executor(image, observer=as_is).run(feed)
     found = as_is.held()
@@ -171,9 +174,19 @@ def compare(
         for seen in (found, alone.held())
     ]
     made = makings(image, tensors)
+    makers = {result: node.name for node in source.model.graph.node for result in node.output}
     return Comparison(
         tuple(
-            _loss(image, held, making, figures[0][k], figures[1][k], figures[0], as_is)
+            _loss(
+                image,
+                held,
+                making,
+                makers.get(held.name),
+                figures[0][k],
+                figures[1][k],
+                figures[0],
+                as_is,
+            )
             for k, (held, making) in enumerate(zip(tensors, made, strict=True))
         )
     )
@@ -204,6 +217,7 @@ def _loss(
     image: Image,
     held: HeldTensor,
     making: Making,
+    maker: str | None,
     snr: float,
     alone: float,
     ratios: Sequence[float],
@@ -221,6 +235,7 @@ def _loss(
     return TensorLoss(
         tensor=held.name,
         nodes=tuple(nodes),
+        node=maker if maker in nodes else next(reversed(nodes), ""),
         snr_db=snr,
         alone_db=alone,
         fall_db=min(before) - snr if before else None,
@@ -248,7 +263,7 @@ def _place(image: Image, stream: int) -> tuple[str, tuple[int, int]]:
 
 
 def _named(loss: TensorLoss) -> str:
-    return f"node `{loss.nodes[-1]}`" if loss.nodes else f"input `{loss.tensor}`"
+    return f"node `{loss.node}`" if loss.node else f"input `{loss.tensor}`"
 
 
 def _finite(value: Any) -> Any:

@@ -30,6 +30,8 @@ class HeldTensor:
         scale: real value of one unit of an element.
         zero: the code that stands for 0.
         factors: what the elements of a token are multiplied by, one for each; (): by 1.
+        grid: scale and zero point of a tensor of integers, of which the program holds the real
+            numbers that they stand for; None where the tensor holds real numbers itself.
     """
 
     name: str
@@ -40,6 +42,14 @@ class HeldTensor:
     scale: float
     zero: int
     factors: tuple[float, ...]
+    grid: tuple[float, int] | None = None
+
+    def real(self, tensor: Array) -> Array:
+        """What the program should hold, given the tensor of the model."""
+        if self.grid is None:
+            return tensor
+        scale, zero = self.grid
+        return ((tensor.astype(np.float64) - zero) * scale).astype(np.float32)
 
     @property
     def finest(self) -> str:
@@ -107,6 +117,7 @@ class _Entry(BaseModel):
     scale: float = Field(gt=0, allow_inf_nan=False)
     zero: int
     factors: list[float]
+    grid: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
 
 
 def held_tensors(image: Image) -> tuple[HeldTensor, ...]:
@@ -156,4 +167,5 @@ def _held(image: Image, entry: _Entry) -> HeldTensor:
         scale=entry.scale,
         zero=entry.zero,
         factors=tuple(entry.factors),
+        grid=None if entry.grid is None else (float(entry.grid[0]), int(entry.grid[1])),
     )

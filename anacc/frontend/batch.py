@@ -22,6 +22,10 @@ from anacc.frontend.ordering import inner_graphs
 from anacc.frontend.sequences import RECURRENT
 from anacc.ir import BATCH, TensorType
 
+_STREAMED = (
+    "for a model that streams, `--state INPUT=OUTPUT` names its states (`states` in Python): then, "
+    "and only then, the first axis of other inputs is the step"
+)
 _BATCH_FIRST = {
     "AveragePool",
     "BatchNormalization",
@@ -119,7 +123,10 @@ def sizes_in(inputs: list[Input], sample: Mapping[str, Array]) -> dict[str, int]
             fits = fits and size == (dim if isinstance(dim, int) else sizes.setdefault(dim, size))
         if not fits:
             wanted = ", ".join(str(dim) for dim in entry.shape)
-            raise FeedError(f"input `{entry.name}` has shape {shape}, not ({wanted})")
+            raise FeedError(
+                f"input `{entry.name}` has shape {shape}, not ({wanted})",
+                _STREAMED if abs(len(shape) - len(entry.shape)) == 1 else None,
+            )
     return sizes
 
 

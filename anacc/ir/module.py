@@ -191,6 +191,8 @@ class Held:
         scale: real value of one unit of an element.
         zero: the code that stands for 0.
         factors: what the elements of a token are multiplied by, one for each; (): by 1.
+        grid: where the tensor holds integers of a quantised model, their scale and zero point:
+            the chip holds the real numbers that they stand for.  None: it holds real numbers.
     """
 
     tensor: str
@@ -201,6 +203,7 @@ class Held:
     scale: float
     zero: int = 0
     factors: tuple[float, ...] = ()
+    grid: tuple[float, int] | None = None
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ ALIGNMENT = 64
 COMMENT_PREFIX = b"anacc manifest sha256 "
 COMMENT_SIZE = len(COMMENT_PREFIX) + 64
 HINT = "the file is damaged or was changed: compile the model again"
+NO_PROGRAM = "it is no program, or damaged: `anacc compile` makes programs of ONNX models"
 
 _LOCAL = struct.Struct("<4s5H3L2H")
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
@@ -177,7 +178,7 @@ def parse(data: memoryview) -> Archive:
     """
     end = len(data) - _END.size - COMMENT_SIZE
     if end < 0 or bytes(data[end : end + 4]) != b"PK\5\6":
-        raise ProgramError("there is no program's end record at the end of the file", HINT)
+        raise ProgramError("there is no program's end record at the end of the file", NO_PROGRAM)
     comment = bytes(data[end + _END.size :])
     if not comment.startswith(COMMENT_PREFIX) or not comment.isascii():
         raise ProgramError("the archive's comment does not state the manifest's hash", HINT)

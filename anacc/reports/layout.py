@@ -10,6 +10,8 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 
 MAX_NAMES = 3
+MAX_NAME = 48
+"""Characters of a name in a table, where exporters make names of hundreds of them."""
 MAX_DIGITS = 9
 """Of the number of a core; text with more is shown as it is."""
 
@@ -73,7 +75,17 @@ def _core(core: Any) -> tuple[str, int]:
     return "" if chip in ("", "0") else f"{chip}.", int(number)
 
 
+def short(name: str) -> str:
+    """A name with its middle left out if it is long: both ends tell exporters' names apart."""
+    half = (MAX_NAME - 3) // 2
+    return name if len(name) <= MAX_NAME else f"{name[:half]}...{name[-half:]}"
+
+
 def some_names(names: Sequence[str], all_rows: bool) -> str:
-    if all_rows or len(names) <= MAX_NAMES:
+    """Each name once, side by side; unless all are wanted, the first few, long ones shortened."""
+    names = list(dict.fromkeys(names))
+    if all_rows:
         return ", ".join(names)
-    return ", ".join(names[:MAX_NAMES]) + f", and {len(names) - MAX_NAMES} more"
+    if len(names) <= MAX_NAMES:
+        return ", ".join(map(short, names))
+    return ", ".join(map(short, names[:MAX_NAMES])) + f", and {len(names) - MAX_NAMES} more"

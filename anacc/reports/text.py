@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from anacc.reports.layout import core_ranges, one_line, plain, printable, some_names, table
+from anacc.reports.layout import core_ranges, one_line, plain, printable, short, some_names, table
 from anacc.reports.node_text import host_table, node_tables
 
 __all__ = ["MAX_LAYERS", "plain", "printable", "render", "table"]
@@ -102,7 +102,7 @@ def _layers(report: Mapping[str, Any], width: int, all_rows: bool) -> str:
     shown = layers if all_rows else _main_layers(layers)[:MAX_LAYERS]
     rows = [
         (
-            layer.get("name", ""),
+            layer.get("name", "") if all_rows else short(str(layer.get("name", ""))),
             layer.get("kind", ""),
             some_names(layer.get("nodes") or [], all_rows),
             _matrix(layer),
@@ -149,7 +149,7 @@ def _quantisation(report: Mapping[str, Any], width: int, all_rows: bool) -> str:
     shown = entries if all_rows else entries[:MAX_TENSORS]
     rows = [
         (
-            entry.get("tensor", ""),
+            entry.get("tensor", "") if all_rows else short(str(entry.get("tensor", ""))),
             entry.get("kind", ""),
             f"{entry.get('bits_lost') or 0.0:.2f}",
             _number(entry.get("codes_saturated")),

@@ -121,6 +121,7 @@ def origin(module: Module) -> dict[str, Any]:
                 "scale": held.scale,
                 "zero": held.zero,
                 "factors": list(held.factors),
+                **({"grid": list(held.grid)} if held.grid else {}),
             }
             for held in module.held
         ],

@@ -77,7 +77,7 @@ CASES: dict[str, tuple[Callable[[Path], list[object]], int, str]] = {
     "program is a folder": (lambda f: ["run", f], FAILED, "not a file"),
     "program is empty": (lambda f: ["run", write(f, "e", b"")], FAILED, "is empty"),
     "program is text": (lambda f: ["run", write(f, "t", b"hello" * 99)], FAILED, "`"),
-    "program is a model": (lambda f: ["run", f / "model.onnx"], FAILED, "model.onnx"),
+    "program is a model": (lambda f: ["run", f / "model.onnx"], FAILED, "`anacc compile` makes"),
     "program is truncated": (lambda f: ["run", truncate(f / "program.bin")], FAILED, "program"),
     "program has a flipped bit": (lambda f: ["run", flip(f / "program.bin")], FAILED, "program"),
     "truncated, inspect": (lambda f: ["inspect", truncate(f / "program.bin")], FAILED, "program"),
@@ -113,6 +113,11 @@ CASES: dict[str, tuple[Callable[[Path], list[object]], int, str]] = {
         lambda f: feed(f, **{"x": X, "out:y": np.zeros((9, 9))}),
         FAILED,
         "reference of shape",
+    ),
+    "compare with a folder": (
+        lambda f: ["run", f / "program.bin", "--compare", f],
+        FAILED,
+        "it is a folder",
     ),
     "compare with no file": (
         lambda f: ["run", f / "program.bin", "--compare", f / "absent.onnx"],

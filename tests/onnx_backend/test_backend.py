@@ -111,6 +111,7 @@ def test_what_is_not_valid_is_not_compatible() -> None:
 
 REFUSED = [
     (lambda: backend.prepare(model(PRODUCT), colour="red"), UsageError, "no option `colour`"),
+    (lambda: backend.prepare(model(PRODUCT), bake=True), UsageError, "the options are `baked`"),
     (lambda: backend.prepare(model(PRODUCT)).run([X, W], speed=1), UsageError, "no option `speed`"),
     (lambda: backend.run_model(model(PRODUCT), [X]), FeedError, "there are 1 inputs, not 2: `x`"),
     (lambda: backend.run_model(model(PRODUCT), [X, W.T]), FeedError, "`w` has shape"),

@@ -11,6 +11,7 @@ import pytest
 
 from anacc.errors import ProgramError
 from anacc.reports import SCHEMA, render, report
+from anacc.reports.layout import MAX_NAME, some_names
 from anacc.reports.text import MAX_LAYERS, plain, table
 from anacc.targets import load_target, target_to_data
 from tests.cli.sample import MAPPING, image
@@ -280,3 +281,12 @@ def test_table_aligns_columns() -> None:
     assert plain(table(("name", "n"), [("a", 1), ("bb", 10)], "lr")) == (
         "name   n\na      1\nbb    10\n"
     )
+
+
+def test_long_names_are_shortened_in_tables_and_named_once() -> None:
+    long = "block/" * 40 + "Conv_7"
+    assert some_names(["a", "a", "b"], all_rows=False) == "a, b"
+    shown = some_names([long], all_rows=False)
+    assert len(shown) <= MAX_NAME
+    assert shown.startswith("block/") and shown.endswith("Conv_7")
+    assert some_names([long], all_rows=True) == long

@@ -11,8 +11,8 @@ from anacc_passes.tiling.builder import Builder
 def held_tensors(builder: Builder) -> tuple[Held, ...]:
     """The layer values that are ONNX tensors, in the order in which they were lowered.
 
-    A value that only stands for a tensor, which may have another shape, is left out, and so are
-    integers: their codes are those of the real numbers that they stand for.
+    Integers of a quantised model are held as the real numbers that they stand for.  Any other value
+    that only stands for a tensor, which may have another shape, is left out.
     """
     source = builder.module.source
     if source is None:
@@ -23,15 +23,19 @@ def held_tensors(builder: Builder) -> tuple[Held, ...]:
         if op.kind == "crossbar" and op.operands[5:] and op.operands[5]
     }
     found = []
+    names: set[str] = set()
     for value, tokens in builder.tokens.items():
-        known = value not in source.stands_for and value[1:] in source.types
-        if not known or is_integer(builder.module, value):
+        tensor = source.stands_for.get(value, value[1:])
+        if value in source.stands_for and value not in source.integers:
             continue
+        if tensor not in source.types or is_integer(builder.module, value) or tensor in names:
+            continue
+        names.add(tensor)
         border = describe(builder, value, value[1:], tokens.layout)
         axis = builder.module.tensor(value).batch_axis
         found.append(
             Held(
-                tensor=value[1:],
+                tensor=tensor,
                 shape=tuple(_integers(border["shape"])),
                 batch_axis=axis,
                 permutation=tuple(_integers(border["permutation"])),
@@ -39,6 +43,7 @@ def held_tensors(builder: Builder) -> tuple[Held, ...]:
                 scale=tokens.scale,
                 zero=tokens.zero,
                 factors=factors.get(value, ()),
+                grid=source.integers.get(value),
             )
         )
     return tuple(found)
