@@ -18,10 +18,13 @@ import networkx as nx
 
 from anacc.ir import Module, Op, TensorType
 from anacc.ir.graph_shapes import INTEGERS
+from anacc_passes.reasons import Why, on_host
 
 INTEGER_MOVES = ("reshape", "transpose", "slice", "pad", "concat", "expand", "max_pool", "identity")
-_UNKNOWN = "it runs on the chip only if its integers have one scale and zero point"
-_HINT = "quantise all that it moves with the same scale and zero point"
+_UNKNOWN: Why = (
+    "it runs on the chip only if its integers have one scale and zero point",
+    "quantise all that it moves with the same scale and zero point",
+)
 
 Grid = tuple[float, int]
 """A scale and a zero point."""
@@ -51,7 +54,7 @@ class Integers:
             for name, value in module.values.items()
         }
         ops = tuple(
-            _on_host(op) if _moves_integers(module, op) and id(op) not in kept else op
+            on_host(op, _UNKNOWN) if _moves_integers(module, op) and id(op) not in kept else op
             for op in module.ops
         )
         return replace(module, values=values, ops=ops)
@@ -87,16 +90,3 @@ def is_integer(module: Module, name: str) -> bool:
     """Whether a value is a tensor of integers that may be quantised numbers."""
     kind = module.values[name].type if name in module.values else None
     return isinstance(kind, TensorType) and kind.dtype in INTEGERS
-
-
-def _on_host(op: Op) -> Op:
-    return replace(
-        op,
-        kind="host",
-        operands=tuple(name for name in op.operands if name.startswith("%")),
-        attributes={
-            "nodes": op.origins,
-            "reasons": (_UNKNOWN,) * len(op.origins),
-            "hints": (_HINT,) * len(op.origins),
-        },
-    )

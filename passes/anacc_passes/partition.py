@@ -30,7 +30,7 @@ from anacc.ir.cells import CELLS
 from anacc.ir.module import AttributeValue
 from anacc.targets import Target
 from anacc_passes import alternatives
-from anacc_passes.reasons import LONE, MOVED, Why, host_reasons
+from anacc_passes.reasons import LONE, MOVED, Why, host_reasons, on_host
 from anacc_passes.strict import refuse_host_nodes
 from anacc_passes.units import missing
 
@@ -74,19 +74,7 @@ class Partition:
 def _possible(op: Op, target: Target) -> Op:
     """The op, or a `host` op in its place if the target cannot run it."""
     reason = None if op.kind == "host" else missing(target, op)
-    if reason is None:
-        return op
-    count = len(op.origins)
-    return replace(
-        op,
-        kind="host",
-        operands=tuple(name for name in op.operands if name.startswith("%")),
-        attributes={
-            "nodes": op.origins,
-            "reasons": (reason,) * count,
-            "hints": (alternatives.hint(op),) * count,
-        },
-    )
+    return op if reason is None else on_host(op, (reason, alternatives.hint(op)))
 
 
 def _atoms(module: Module) -> list[int]:

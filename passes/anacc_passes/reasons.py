@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from anacc.ir import Op
 
 Why = tuple[str, str]
@@ -25,3 +27,15 @@ def host_reasons(op: Op) -> dict[str, Why]:
     names, reasons = op.nested("nodes"), op.nested("reasons")
     hints = op.nested("hints") or ("",) * len(names)
     return {n: (r, h) for n, r, h in zip(names, reasons, hints, strict=True)}
+
+
+def on_host(op: Op, why: Why) -> Op:
+    """The `host` op that takes the place of an op: the host runs all nodes that it came from."""
+    reason, hint = why
+    count = len(op.origins)
+    return replace(
+        op,
+        kind="host",
+        operands=tuple(name for name in op.operands if name.startswith("%")),
+        attributes={"nodes": op.origins, "reasons": (reason,) * count, "hints": (hint,) * count},
+    )

@@ -29,7 +29,7 @@ from anacc.targets import Target
 from anacc.targets.sections import FunctionTable
 from anacc_passes.calibrate import slices
 from anacc_passes.composition import Expression, expressions
-from anacc_passes.reasons import Why
+from anacc_passes.reasons import Why, on_host
 from anacc_passes.rewrite import rebuild
 from anacc_passes.tables import Judgement, Range, judge, range_of
 
@@ -147,10 +147,7 @@ def _alone(op: Op, seen: Mapping[str, Seen], table: FunctionTable) -> Op:
     where, judgement = found
     if judgement.snr_db >= LEAST_SNR:
         return replace(op, attributes={**op.attributes, **_attributes(where, judgement)})
-    reason, hint = _why(steps, where, judgement, table)
-    count = len(op.origins)
-    nodes = {"nodes": op.origins, "reasons": (reason,) * count, "hints": (hint,) * count}
-    return replace(op, kind="host", operands=op.operands[:1], attributes=nodes)
+    return on_host(op, _why(steps, where, judgement, table))
 
 
 def _judged(steps: Steps, seen: Seen, table: FunctionTable) -> tuple[Range, Judgement] | None:

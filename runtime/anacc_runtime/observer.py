@@ -19,8 +19,7 @@ class Observer(Protocol):
     """
 
     @property
-    def channels(self) -> Set[int]:  # noqa: D102
-        ...
+    def channels(self) -> Set[int]: ...
 
     def tokens(self, channel: int, first_sample: int, tokens: Array) -> Array:
         """All tokens of a channel, once they are there.
