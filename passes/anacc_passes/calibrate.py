@@ -52,6 +52,19 @@ def slices(module: Module, feed: Feed) -> Iterable[Feed]:
         yield _taken(module, feed, range(start, min(start + at_once, size)))
 
 
+def activations(
+    module: Module, feeds: Iterable[Feed], names: Iterable[str]
+) -> Iterable[tuple[str, npt.NDArray[Any]]]:
+    """Values on all calibration data, piece by piece: names, as far as ONNX Runtime can compute
+    them, and arrays."""
+    wanted = tuple(names)
+    if not wanted:
+        return
+    for feed in feeds:
+        for part in slices(module, feed):
+            yield from module.source.activations(part, wanted).items()
+
+
 def some_samples(module: Module, feeds: Sequence[Feed], most: int) -> Iterable[Feed]:
     """At most `most` samples that fit the memory, from all over the feeds: parts of feeds where the
     model's batch is symbolic, else whole ones.  At least one, where there is one."""
@@ -157,7 +170,8 @@ class Calibrate:
         ]
         noise = self.noise(module) if self.noise is not None else {}
         seen = {name: Magnitudes(noise=noise.get(name, 0.0)) for name in names}
-        self._visit(module, seen, Magnitudes.widen)
+        for name, array in activations(module, self.feeds, seen):
+            seen[name].widen(array)
         if seen and not any(magnitudes.elements for magnitudes in seen.values()):
             raise CompileError("the calibration data has no samples", "give at least one")
         for name, magnitudes in seen.items():
@@ -167,7 +181,8 @@ class Calibrate:
                     "calibrate with data that the model was made for",
                 )
         if self.method != "minmax":
-            self._visit(module, seen, Magnitudes.count)
+            for name, array in activations(module, self.feeds, seen):
+                seen[name].count(array)
         values = dict(module.values)
         scales = {
             name: METHODS[self.method](magnitudes) / LARGEST_CODE
@@ -183,15 +198,3 @@ class Calibrate:
         for name, scale in scales.items():
             values[name] = replace(values[name], scale=_binary32(scale))
         return replace(module, values=values)
-
-    def _visit(
-        self,
-        module: Module,
-        seen: dict[str, Magnitudes],
-        visit: Callable[[Magnitudes, npt.NDArray[Any]], None],
-    ) -> None:
-        names = tuple(seen)
-        for feed in self.feeds:
-            for part in slices(module, feed):
-                for name, array in module.source.activations(part, names).items():
-                    visit(seen[name], array)

@@ -21,7 +21,7 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,7 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 from anacc.ir import Level, Module, Op
-from anacc_passes.calibrate import Feed, Noise, scale_of, slices
+from anacc_passes.calibrate import Feed, Noise, activations, scale_of
 from anacc_passes.ranges import METHODS, Magnitudes
 from anacc_passes.rewrite import rebuild
 
@@ -120,11 +120,9 @@ class Equalise:
             for name in _equalisable(module)
         }
 
-        def widen(name: str, array: Array) -> None:
+        for name, array in activations(module, self.feeds, largest):
             others = (0, *range(2, array.ndim))
             largest[name] = np.maximum(largest[name], np.abs(array).max(axis=others, initial=0.0))
-
-        self._visit(module, largest, widen)
         factors = {
             name: found for name, each in largest.items() if (found := _factors(each)) is not None
         }
@@ -139,36 +137,29 @@ class Equalise:
             ops.append(op)
         values = [
             replace(module.values[name], scale=scale)
-            for name, scale in self._scales(module, factors).items()
+            for name, scale in self._scales(module, factors, largest).items()
         ]
         return rebuild(module, ops, values=values, constants=constants, level=Level.LAYER)
 
-    def _scales(self, module: Module, factors: Mapping[str, Array]) -> dict[str, float]:
+    def _scales(
+        self, module: Module, factors: Mapping[str, Array], largest: Mapping[str, Array]
+    ) -> dict[str, float]:
         """The scales of the equalised values; the largest magnitude, and so minmax, stays."""
         if self.method == "minmax":
             return {}
         noise = self.noise(module) if self.noise is not None else {}
-        seen = {name: Magnitudes(noise=noise.get(name, 0.0)) for name in factors}
-        for visit in (Magnitudes.widen, Magnitudes.count):
-
-            def look(
-                name: str, array: Array, visit: Callable[[Magnitudes, Array], None] = visit
-            ) -> None:
-                visit(seen[name], array / _along_channels(factors[name], array.ndim))
-
-            self._visit(module, factors, look)
+        seen = {
+            name: Magnitudes(_maximum(largest[name], factor), noise=noise.get(name, 0.0))
+            for name, factor in factors.items()
+        }
+        for name, array in activations(module, self.feeds, seen):
+            seen[name].count(array / _along_channels(factors[name], array.ndim))
         return {name: scale_of(METHODS[self.method](each)) for name, each in seen.items()}
 
-    def _visit(
-        self, module: Module, names: Mapping[str, Array], visit: Callable[[str, Array], None]
-    ) -> None:
-        """Show values (N, C, *S) on all calibration data, by name."""
-        if not names:
-            return
-        for feed in self.feeds:
-            for part in slices(module, feed):
-                for name, array in module.source.activations(part, tuple(names)).items():
-                    visit(name, array)
+
+def _maximum(largest: Array, factors: Array) -> float:
+    """The largest magnitude of what is divided: divided as the values are, in binary32."""
+    return float((largest.astype(np.float32) / factors).max())
 
 
 def _divided(module: Module, op: Op, factors: Array) -> tuple[Op, dict[str, Array]]:

@@ -27,7 +27,7 @@ from anacc.ir.functions import Steps, names
 from anacc.ir.module import AttributeValue
 from anacc.targets import Target
 from anacc.targets.sections import FunctionTable
-from anacc_passes.calibrate import slices
+from anacc_passes.calibrate import activations
 from anacc_passes.composition import Expression, expressions
 from anacc_passes.reasons import Why, on_host
 from anacc_passes.rewrite import rebuild
@@ -115,10 +115,8 @@ class Tabulate:
     def _look(self, module: Module, wanted: Iterable[str]) -> dict[str, Seen]:
         """What the calibration data make of some values."""
         seen = {name: Seen() for name in wanted}
-        for feed in self.feeds:
-            for part in slices(module, feed):
-                for name, array in module.source.activations(part, tuple(seen)).items():
-                    seen[name].add(array)
+        for name, array in activations(module, self.feeds, seen):
+            seen[name].add(array)
         return seen
 
 
