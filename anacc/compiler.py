@@ -29,6 +29,7 @@ from anacc_backends.emit import Origin, emit
 from anacc_passes.advance import Advance
 from anacc_passes.calibrate import Calibrate
 from anacc_passes.converter_noise import converter_noise
+from anacc_passes.cut import Cut
 from anacc_passes.equalise import Equalise
 from anacc_passes.fuse import Fuse
 from anacc_passes.infrastructure import IMPORT, Pass, PassTiming, run_pipeline
@@ -39,6 +40,7 @@ from anacc_passes.partition import Partition
 from anacc_passes.place import PACKINGS, Place
 from anacc_passes.quantise import Quantise
 from anacc_passes.ranges import LARGEST_CODE, METHODS
+from anacc_passes.regions import Regions
 from anacc_passes.route import Route
 from anacc_passes.tabulate import Tabulate
 from anacc_passes.tile import Tile
@@ -59,6 +61,7 @@ PASSES = (
     Fuse,
     Equalise,
     Quantise,
+    Cut,
     Tile,
     Place,
     Route,
@@ -77,6 +80,7 @@ class PassOptions:
         method: calibration method.
         packing, correction, strict: as given.
         row_copies: whether rows that a tile leaves free hold copies of its rows.
+        mapping: regions that a user has settled, by layer.
     """
 
     target: Target
@@ -87,6 +91,7 @@ class PassOptions:
     correction: str = "bias"
     strict: bool = False
     row_copies: bool = True
+    mapping: Regions | None = None
 
 
 def pipeline(options: PassOptions) -> tuple[Pass, ...]:
@@ -116,10 +121,12 @@ def pipeline(options: PassOptions) -> tuple[Pass, ...]:
         Equalise(feeds, options.method, noise),
         # Settle the scale of each value.  From here on, scales are fixed.
         Quantise(),
+        # Where crossbars are short, cut layers so that they fill them.
+        Cut(target, options.packing, target.cores, options.mapping),
         # Cut layers into crossbar tiles and streams.  From here on, values are channels.
         Tile(target, read_mode, feeds, options.correction, options.row_copies),
         # Give each stream a unit, each tile its place on a crossbar.
-        Place(target, options.packing),
+        Place(target, options.packing, options.mapping is not None),
         # Give each transfer its links.
         Route(target),
     )
@@ -173,7 +180,7 @@ def compile_image(
         seed: of the synthetic calibration set; not negative.
         shapes: sizes of symbolic dimensions, by name.
         calibration_method: see `anacc_passes.ranges`.
-        packing: `auto`, `always` or `never`; see `anacc_passes.place`.
+        packing: `auto`, `always`, `never` or `densest`; see `anacc_passes.place`.
         correction: `none`, `bias` or `bias+range`; see `anacc_passes.tiling.correction`.
         row_copies: `auto` or `never`: whether rows that a tile leaves free hold copies of its rows.
         strict: refuse a model of which a node runs on the host.
@@ -244,7 +251,7 @@ def compile_image(
         correction=correction,
         strict=bool(strict),
         # Where layers share crossbars, no rows are free.
-        row_copies=row_copies == "auto" and packing != "always",
+        row_copies=row_copies == "auto" and packing not in ("always", "densest"),
     )
     module, timings = run_pipeline(
         module,
