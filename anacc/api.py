@@ -244,7 +244,8 @@ def compile(
         shapes: sizes of symbolic dimensions other than the batch, by name.
         calibration_method: how a range becomes a scale: `mse`, `minmax`, `percentile`, `entropy`;
             see `anacc_passes.ranges`.
-        packing: whether layers share crossbars: `auto`, `always` or `never`.
+        packing: whether layers share crossbars: `auto`, `always`, `never`, or `densest`: layers are
+            cut so that they fill crossbars.
         correction: what the digital units undo of the mean errors of codes and converters on the
             calibration data: `none`, `bias` or `bias+range`.
         row_copies: `auto`: rows that a tile leaves free hold copies of its rows where converters

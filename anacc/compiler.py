@@ -32,6 +32,7 @@ from anacc_backends.emit import Origin, emit
 from anacc_passes.advance import Advance
 from anacc_passes.calibrate import Calibrate
 from anacc_passes.converter_noise import converter_noise
+from anacc_passes.cut import Cut
 from anacc_passes.equalise import Equalise
 from anacc_passes.fuse import Fuse
 from anacc_passes.infrastructure import IMPORT, Pass, PassTiming, run_pipeline
@@ -62,6 +63,7 @@ PASSES = (
     Fuse,
     Equalise,
     Quantise,
+    Cut,
     Tile,
     Place,
     Route,
@@ -121,10 +123,12 @@ def pipeline(options: PassOptions) -> tuple[Pass, ...]:
         Equalise(feeds, options.method, noise),
         # Settle the scale of each value.  From here on, scales are fixed.
         Quantise(),
+        # Where crossbars are short, cut layers so that they fill them.
+        Cut(target, options.packing, target.cores, options.mapping),
         # Cut layers into crossbar tiles and streams.  From here on, values are channels.
         Tile(target, read_mode, feeds, options.correction, options.row_copies),
         # Give each stream a unit, each tile its place on a crossbar.
-        Place(target, options.packing),
+        Place(target, options.packing, options.mapping is not None),
         # Give each transfer its links.
         Route(target),
     )
@@ -179,7 +183,7 @@ def compile_image(
         seed: of the synthetic calibration set; not negative.
         shapes: sizes of symbolic dimensions, by name.
         calibration_method: see `anacc_passes.ranges`.
-        packing: `auto`, `always` or `never`; see `anacc_passes.place`.
+        packing: `auto`, `always`, `never` or `densest`; see `anacc_passes.place`.
         correction: `none`, `bias` or `bias+range`; see `anacc_passes.tiling.correction`.
         row_copies: `auto` or `never`: whether rows that a tile leaves free hold copies of its rows.
         strict: refuse a model of which a node runs on the host.
@@ -253,8 +257,10 @@ def compile_image(
         packing=packing,
         correction=correction,
         strict=bool(strict),
-        # Where layers share crossbars, no rows are free.
-        row_copies=row_copies == "auto" and packing != "always",
+        # Where layers share crossbars, or a user says what lies where, no rows are free.
+        row_copies=row_copies == "auto"
+        and packing not in ("always", "densest")
+        and wanted is None,
         mapping=wanted,
     )
     module, timings = run_pipeline(

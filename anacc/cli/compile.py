@@ -15,7 +15,7 @@ from anacc.streaming import parse_states
 
 # Stated again, because to import them would load the compiler whenever the command line starts.
 CALIBRATION_METHODS = ("mse", "minmax", "percentile", "entropy")
-PACKINGS = ("auto", "always", "never")
+PACKINGS = ("auto", "always", "never", "densest")
 CORRECTIONS = ("none", "bias", "bias+range")
 ROW_COPIES = ("auto", "never")
 
@@ -67,7 +67,7 @@ MAX_DIGITS = 10
     default="auto",
     show_default=True,
     type=click.Choice(PACKINGS),
-    help="Whether layers share crossbars.",
+    help="Whether layers share crossbars; `densest` also cuts them so that they fill crossbars.",
 )
 @click.option(
     "--correction",
@@ -82,7 +82,7 @@ MAX_DIGITS = 10
     show_default=True,
     type=click.Choice(ROW_COPIES),
     help="Whether rows that a tile leaves free hold copies of its rows, where converters would "
-    "hardly resolve its sums; none with `--packing always`.",
+    "hardly resolve its sums; none with `--packing always` or `densest`.",
 )
 @click.option(
     "--mapping",

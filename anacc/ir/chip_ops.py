@@ -139,6 +139,8 @@ declare(
             "recurrent": _BOOL,
             "copies": Attribute("int", required=False),  # of the rows, below one another; else 1
             "snr": Attribute("float", required=False),  # of the conversion, dB
+            "crossbar": Attribute("int", required=False),  # where cutting has settled it: tiles of
+            # one number share a crossbar
             "row": Attribute("int", required=False),  # place of its corner on the crossbar
             "column": Attribute("int", required=False),
             "routes": _ROUTES,

@@ -66,6 +66,9 @@ declare(
             "activation": Attribute("str"),
             "low": Attribute("float", required=False),
             "high": Attribute("float", required=False),
+            # Where the parts of the matrix lie, (first row, last row + 1, first column, last column
+            # + 1, crossbar, row, column) for each; absent: tiling cuts it.
+            "regions": Attribute("any", required=False),
         },
         infer=_infer_crossbar,
     ),

@@ -113,19 +113,27 @@ class _Packer:
                 if best is None or rank < best[0]:
                     best = (rank, number)
         if best is None:
-            number, row, column = len(self.crossbars), 0, 0
-            self.crossbars.append(_Crossbar([_Free(0, 0, self.rows, self.columns)]))
-            self.open.append(number)
+            spot = Spot(len(self.crossbars), 0, 0)
         else:
             (_, _, _, row, column), number = best
-        crossbar = self.crossbars[number]
-        crossbar.take(_Free(row, column, row + rect.rows, column + rect.columns))
+            spot = Spot(number, row, column)
+        self.put(spot, rect)
+        crossbar = self.crossbars[spot.crossbar]
         if label is not None and crossbar.label is None:
             crossbar.label = label
             self.labelled[label] += 1
-        if not crossbar.free:
-            self.open.remove(number)
-        return Spot(number, row, column)
+        return spot
+
+    def put(self, spot: Spot, rect: Rect) -> None:
+        """Lay a rectangle where its place is settled."""
+        while len(self.crossbars) <= spot.crossbar:
+            self.open.append(len(self.crossbars))
+            self.crossbars.append(_Crossbar([_Free(0, 0, self.rows, self.columns)]))
+        crossbar = self.crossbars[spot.crossbar]
+        end = spot.row + rect.rows, spot.column + rect.columns
+        crossbar.take(_Free(spot.row, spot.column, *end))
+        if not crossbar.free and spot.crossbar in self.open:
+            self.open.remove(spot.crossbar)
 
 
 # Keys that sort the largest first, by area, longer side, rows, columns.
@@ -143,6 +151,7 @@ def pack(
     columns: int,
     labels: Sequence[int | None] | None = None,
     limit: int | None = None,
+    taken: Sequence[tuple[Spot, Rect]] = (),
 ) -> tuple[Spot, ...]:
     """Pack rectangles onto as few crossbars as the heuristic finds: best-short-side fit, largest
     first, in the best of four orders of size; where the limit matters, labelled rectangles first.
@@ -155,9 +164,11 @@ def pack(
             shares with any.
         limit: how many crossbars of one label there should be at most.  A rectangle that fits on
             none of them opens one more all the same: the caller counts.
+        taken: rectangles that lie on crossbars already.
 
     Returns:
-        The place of each rectangle, in the order of `rects`; crossbars are numbered from 0.
+        The place of each rectangle, in the order of `rects`; crossbars are numbered from 0, those
+        of `taken` as they are there.
 
     Raises:
         ValueError: if a rectangle is empty or larger than a crossbar.
@@ -175,7 +186,7 @@ def pack(
     best: tuple[int, int] | None = None
     found: tuple[Spot, ...] = ()
     for order in orders:
-        spots = _pack_in(order, rects, rows, columns, marks, limit)
+        spots = _pack_in(order, rects, rows, columns, marks, limit, taken)
         rank = (_excess(spots, marks, limit), len({spot.crossbar for spot in spots}))
         if best is None or rank < best:
             best, found = rank, spots
@@ -191,8 +202,11 @@ def _pack_in(
     columns: int,
     labels: Sequence[int | None],
     limit: int | None,
+    taken: Sequence[tuple[Spot, Rect]],
 ) -> tuple[Spot, ...]:
     packer = _Packer(rows, columns, limit)
+    for spot, rect in taken:
+        packer.put(spot, rect)
     spots = {index: packer.add(rects[index], labels[index]) for index in order}
     return tuple(spots[index] for index in range(len(rects)))
 

@@ -30,7 +30,7 @@ from anacc_passes.packing import Rect, Spot, lower_bound, pack
 from anacc_passes.units import CORE, GDPU
 from anacc_passes.wiring import Wiring, runs_on, wire
 
-PACKINGS = ("auto", "always", "never")
+PACKINGS = ("auto", "always", "never", "densest")
 
 LAYERS_NAMED = 5
 """How many layers the error of a model that does not fit names."""
@@ -47,11 +47,14 @@ class Place:
         packing: `never`: a core for each tile.  `always`: as few cores as packing finds.  `auto`:
             the blocks of a grouped layer share cores with each other, and tiles of at most half the
             rows and half the columns with each other; all others get a core of their own; if
-            the chip has too few cores for that, as `always`.
+            the chip has too few cores for that, as `always`.  `densest`: as `always`; layers have
+            been cut for it (`anacc_passes.cut`).
+        pinned: whether the number of the crossbar of a tile that has one is that of its core.
     """
 
     target: Target
     packing: str = "auto"
+    pinned: bool = False
     name = "place"
 
     def __post_init__(self) -> None:
@@ -69,7 +72,11 @@ class Place:
         """
         wiring = wire(module, self.target)
         spots = _crossbars(module, self.target, self.packing, wiring)
-        cores = floorplan(self.target, _traffic(module, self.target, wiring, spots))
+        if self.pinned:
+            cores = _pinned(module, self.target, wiring, spots)
+        else:
+            traffic = _traffic(module, self.target, wiring, spots)
+            cores = dict(enumerate(floorplan(self.target, traffic)))
         placed = []
         bridged = 0
         units: dict[str, str] = {}  # where each value is made
@@ -132,10 +139,17 @@ def _crossbars(module: Module, target: Target, packing: str, wiring: Wiring) -> 
         CompileError: if they are more than the target has.
     """
     tiles = [index for index, op in enumerate(module.ops) if op.kind == "tile"]
-    policies = {"never": ["never"], "always": ["always"], "auto": ["auto", "always"]}[packing]
+    settled = {
+        index: Spot(*(module.ops[index].integer(name) for name in ("crossbar", "row", "column")))
+        for index in tiles
+        if "crossbar" in module.ops[index].attributes
+    }
+    tiles = [index for index in tiles if index not in settled]
+    policies = {"auto": ["auto", "always"], "densest": ["always"]}.get(packing, [packing])
     spots: dict[int, Spot] = {}
     for policy in policies:
-        spots = _packed(module, target, wiring, _pools(module, target, tiles, policy))
+        pools = _pools(module, target, tiles, policy)
+        spots = _packed(module, target, wiring, pools, settled, policy == "always")
         if _overflow(target, wiring, spots) is None:
             return spots
     reason = _overflow(target, wiring, spots)
@@ -150,7 +164,7 @@ def _crossbars(module: Module, target: Target, packing: str, wiring: Wiring) -> 
 def _pools(module: Module, target: Target, tiles: Sequence[int], policy: str) -> list[list[int]]:
     """Which tiles may share crossbars: each pool with itself only."""
     if policy == "always":
-        return [list(tiles)]
+        return [list(tiles)] if tiles else []
     if policy == "never":
         return [[index] for index in tiles]
     grouped = _grouped_layers(module.ops[index] for index in tiles)
@@ -177,10 +191,17 @@ def _grouped_layers(tiles: Iterable[Op]) -> set[str]:
 
 
 def _packed(
-    module: Module, target: Target, wiring: Wiring, pools: Sequence[Sequence[int]]
+    module: Module,
+    target: Target,
+    wiring: Wiring,
+    pools: Sequence[Sequence[int]],
+    settled: Mapping[int, Spot],
+    shared: bool,
 ) -> dict[int, Spot]:
-    spots: dict[int, Spot] = {}
-    first = 0
+    """Pack each pool; `shared`: crossbars where tiles are settled have room for others too."""
+    spots = dict(settled)
+    taken = [(spot, size_of(module, module.ops[i])) for i, spot in settled.items() if shared]
+    first = 0 if taken else 1 + max((spot.crossbar for spot in settled.values()), default=-1)
     for pool in pools:
         found = pack(
             [size_of(module, module.ops[index]) for index in pool],
@@ -188,11 +209,34 @@ def _packed(
             target.crossbar.columns.value,
             [wiring.columns.get(index) for index in pool],
             target.grid.rows.value,
+            taken,
         )
         for index, spot in zip(pool, found, strict=True):
             spots[index] = replace(spot, crossbar=first + spot.crossbar)
-        first += len({spot.crossbar for spot in found})
+        first = 1 + max(spot.crossbar for spot in spots.values())
     return spots
+
+
+def _pinned(
+    module: Module, target: Target, wiring: Wiring, spots: Mapping[int, Spot]
+) -> dict[int, int]:
+    """The core of each crossbar: its own number where tiles are settled, else a free one, in order.
+
+    The crossbars of settled tiles are cores of the target, and fit the wiring.
+    """
+    fixed = {
+        spot.crossbar for index, spot in spots.items() if "crossbar" in module.ops[index].attributes
+    }
+    ties = _ties(wiring, spots)
+    free = [core for core in range(target.cores) if core not in fixed]
+    cores = {core: core for core in fixed}
+    others = {spot.crossbar for spot in spots.values()} - fixed
+    for bar in sorted(others, key=lambda bar: (bar not in ties, bar)):
+        cores[bar] = next(
+            c for c in free if ties.get(bar, target.column_of(c)) == target.column_of(c)
+        )
+        free.remove(cores[bar])
+    return cores
 
 
 def _ties(wiring: Wiring, spots: Mapping[int, Spot]) -> dict[int, int]:

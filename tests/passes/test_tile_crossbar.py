@@ -13,8 +13,9 @@ from anacc.ir import Op
 from anacc.ir.module import AttributeValue
 from anacc.ir.parse import parse_module
 from anacc_passes.tile import Tile
+from anacc_passes.tiling.blocks import blocks
 from anacc_passes.tiling.builder import Builder, balanced, bounds
-from anacc_passes.tiling.crossbar import blocks, lower_crossbar, row_tiles
+from anacc_passes.tiling.crossbar import lower_crossbar, row_tiles
 from anacc_passes.tiling.matrix import weight_codes
 from tests.passes.chip_interpreter import Array, codes_of, feed, run, to_tokens, whole_tokens
 from tests.passes.chips import target

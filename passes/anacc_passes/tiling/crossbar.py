@@ -12,12 +12,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from itertools import islice
 
 import numpy as np
 
 from anacc.errors import IrError
 from anacc.ir import Op
+from anacc_passes.regions import of_layer
+from anacc_passes.tiling.blocks import Block, blocks, blocks_of_regions
 from anacc_passes.tiling.builder import Builder, Tokens, balanced, bounds
 from anacc_passes.tiling.layout import Layout, Nest, is_convolution, natural
 from anacc_passes.tiling.matrix import Columns, FloatArray, Inputs, column_of_tiles
@@ -27,74 +30,22 @@ from anacc_passes.tiling.samples import Vectors, chosen_rows, windows
 _CODES = frozenset({"i8"})
 
 
-@dataclass(frozen=True)
-class Block:
-    """A dense or block-diagonal part of the layer's matrix that has rows and columns of its own.
-
-    Attributes:
-        rows: (first, last + 1) of the window vector.
-        columns: (first, last + 1) of the output channels.
-        weight: shape (rows, columns).
-        diagonal: how many groups lie along its diagonal; the other cells are unused.
-    """
-
-    rows: tuple[int, int]
-    columns: tuple[int, int]
-    weight: FloatArray
-    diagonal: int = 1
-
-
-def blocks(weight: FloatArray, group: int, rows: int, columns: int) -> list[Block]:
-    """The matrix of a layer as blocks.
-
-    Args:
-        weight: shape (M, C/group, *K).
-        group: number of groups.
-        rows: of a crossbar.
-        columns: of a crossbar.
-    """
-    outputs, channels = weight.shape[:2]
-    # (M, C/group, *K) -> (M, *K, C/group) -> (M, rows of a group)
-    flat = np.moveaxis(weight, 1, -1).reshape(outputs, -1)
-    group_rows, group_columns = flat.shape[1], outputs // group
-    if group == 1 or group_rows > rows or group_columns > columns:
-        return [
-            Block(
-                (g * group_rows, (g + 1) * group_rows),
-                (g * group_columns, (g + 1) * group_columns),
-                flat[g * group_columns : (g + 1) * group_columns].T,
-            )
-            for g in range(group)
-        ]
-    together = min(rows // group_rows, columns // group_columns)
-    found = []
-    for first, last in bounds(balanced(group, together)):
-        shape = ((last - first) * group_rows, (last - first) * group_columns)
-        diagonal = np.zeros(shape, weight.dtype)
-        for position, g in enumerate(range(first, last)):
-            r, c = position * group_rows, position * group_columns
-            part = flat[g * group_columns : (g + 1) * group_columns].T
-            diagonal[r : r + group_rows, c : c + group_columns] = part
-        found.append(
-            Block(
-                (first * group_rows, last * group_rows),
-                (first * group_columns, last * group_columns),
-                diagonal,
-                last - first,
-            )
-        )
-    return found
-
-
 def row_tiles(
-    builder: Builder, parts: tuple[str, ...], limit: int, origins: tuple[str, ...]
+    builder: Builder,
+    parts: tuple[str, ...],
+    limit: int,
+    origins: tuple[str, ...],
+    settled: Sequence[tuple[int, int]] = (),
 ) -> list[tuple[tuple[int, int], tuple[str, ...]]]:
-    """Share the parts of a token among as few row tiles as possible.
+    """Share the parts of a token among as few row tiles as possible, or among those settled.
 
     Returns:
         For each row tile its rows (first, last + 1) and its parts.  Parts stay as they are where
         whole parts fill the fewest possible tiles; otherwise the tokens are regrouped.
     """
+    if settled:
+        parts = builder.regroup(parts, tuple(last - first for first, last in settled), origins)
+        return [(span, (part,)) for span, part in zip(settled, parts, strict=True)]
     tiles = whole_parts(builder, parts, limit)
     sizes = builder.sizes(parts)
     if max(sizes) > limit or len(tiles) > -(-sum(sizes) // limit):
@@ -235,15 +186,15 @@ def lower_crossbar(builder: Builder, op: Op, forms: frozenset[str]) -> Tokens:
     kernel = weight.shape[2:]
     limit_rows = builder.target.crossbar.rows.value
     limit_columns = builder.target.crossbar.columns.value
-    matrix = blocks(weight, group, limit_rows, limit_columns)
+    regions = of_layer(op)
+    if regions:
+        matrix = blocks_of_regions(weight, group, regions)
+    else:
+        matrix = blocks(weight, group, limit_rows, limit_columns)
     tiles: list[tuple[tuple[int, int], tuple[str, ...]]]
     vectors: Vectors | None = None
     if is_convolution(module, op) and not (_is_pointwise(op, kernel) and group == 1):
-        cuts = [
-            (first + block.rows[0], last + block.rows[0])
-            for block in matrix
-            for first, last in bounds(balanced(len(block.weight), limit_rows))
-        ]
+        cuts = [rows for block in matrix for rows in block.row_tiles]
         stores, load, size, lead, step = window_nests(builder, source, op)
         channels = tuple(
             builder.channel(f"{result}.window", "i8", b - a, layout.tokens, source.scale)
@@ -262,13 +213,14 @@ def lower_crossbar(builder: Builder, op: Op, forms: frozenset[str]) -> Tokens:
             source = relayout(builder, source, rows, _CODES, f"{op.operands[0]}.rows", op)
         if builder.samples and builder.samples.holds(op.operands[0]):
             vectors = builder.samples.vectors(op.operands[0], source.layout, source.scale, factors)
-        tiles = row_tiles(builder, source.parts["i8"], limit_rows, op.origins)
+        settled = [rows for block in matrix for rows in block.row_tiles] if regions else []
+        tiles = row_tiles(builder, source.parts["i8"], limit_rows, op.origins, settled)
     sign = builder.nonnegative[op.operands[0]] and source.zero == 0
     inputs = [
         Inputs(parts, span, source.scale, sign, source.zero, vectors=chosen_rows(vectors, span))
         for span, parts in tiles
     ]
-    found = _columns(builder, op, forms, matrix, inputs, layout, limit_columns)
+    found = _columns(builder, op, forms, matrix, inputs, layout)
     return relayout(builder, found, builder.layouts[result], forms, f"{result}.turned", op)
 
 
@@ -279,28 +231,25 @@ def _columns(
     matrix: list[Block],
     inputs: list[Inputs],
     layout: Layout,
-    limit: int,
 ) -> Tokens:
     """The tiles of all blocks, column by column; their tokens come in the order of `layout`."""
     module, result = builder.module, op.results[0]
     scale, zero = builder.scale(result), builder.zero(result)
-    cuts = [
-        (block, (first, last))
-        for block in matrix
-        for first, last in bounds(balanced(block.weight.shape[1], limit))
-    ]
-    residual, residual_scale = ("",) * len(cuts), 1.0
+    cuts = [(block, column) for block in matrix for column in block.columns_of_tiles]
+    residuals: list[tuple[str, ...]] = [()] * len(cuts)
+    residual_scale = 1.0
     if op.operands[4]:
         other = codes_of(builder, op, op.operands[4])
         other = relayout(builder, other, layout, _CODES, f"{op.operands[4]}.residual", op)
-        widths = tuple(last - first for _, (first, last) in cuts)
-        residual = builder.regroup(other.parts["i8"], widths, op.origins)
+        widths = tuple(piece.width for _, column in cuts for piece in column.pieces[-1])
+        parts = iter(builder.regroup(other.parts["i8"], widths, op.origins))
+        residuals = [tuple(islice(parts, len(column.pieces[-1]))) for _, column in cuts]
         residual_scale = other.scale
     factors, offsets = _scale(builder, op), module.constants[op.operands[3]]
     found: list[tuple[str, str]] = []
-    for (block, (first, last)), extra in zip(cuts, residual, strict=True):
-        columns = (block.columns[0] + first, block.columns[0] + last)
-        chosen = slice(*columns)
+    for (block, column), extra in zip(cuts, residuals, strict=True):
+        first, last = column.columns
+        chosen = slice(first, last)
         ldpu = Columns(
             scale=factors[chosen].astype(np.float64),
             offset=offsets[chosen].astype(np.float64),
@@ -311,7 +260,7 @@ def _columns(
             low=op.number("low"),
             high=op.number("high"),
             diagonal=block.diagonal,
-            residual=extra,
+            residuals=extra,
             residual_scale=residual_scale,
         )
         rows = [
@@ -319,25 +268,24 @@ def _columns(
             for item in inputs
             if block.rows[0] <= item.rows[0] and item.rows[1] <= block.rows[1]
         ]
-        found.append(
-            column_of_tiles(
-                builder,
-                result,
-                block.weight[:, first:last],
-                rows,
-                columns,
-                ldpu,
-                op.origins,
-                tokens=layout.tokens,
-                layer=op.origins[0],
-            )
+        found += column_of_tiles(
+            builder,
+            result,
+            block.weight[:, first - block.columns[0] : last - block.columns[0]],
+            rows,
+            column.columns,
+            ldpu,
+            op.origins,
+            tokens=layout.tokens,
+            layer=op.origins[0],
+            pieces=column.pieces,
         )
-    parts = {
+    parts_of = {
         form: tuple(pair[position] for pair in found)
         for position, form in enumerate(("i8", "f16"))
         if form in forms
     }
-    return Tokens(layout, parts, scale, zero)
+    return Tokens(layout, parts_of, scale, zero)
 
 
 def codes_of(builder: Builder, op: Op, name: str) -> Tokens:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from anacc.targets.adc import AdcSettings
 from anacc_passes.binary16 import binary16, headroom
 from anacc_passes.ranges import LARGEST_CODE
+from anacc_passes.regions import Region
 from anacc_passes.tiling.builder import Builder
 from anacc_passes.tiling.correction import correction
 from anacc_passes.tiling.full_scale import choose, converted, input_codes
@@ -34,7 +35,7 @@ class Columns:
         offset: added to each column, in real units, shape (columns,).
         activation: `none`, `relu` or `clamp`, with `low` and `high` in real units.
         diagonal: how many groups of these columns lie along the diagonal.
-        residual: channel that is added, or "".
+        residuals: for each piece of the last row tile the channel that is added, or none.
         residual_scale: real value of one unit of an element of the residual.
         forms: formats of the result.
         result_scale: real value of one unit of an element of the result.
@@ -49,9 +50,27 @@ class Columns:
     low: float = 0.0
     high: float = 0.0
     diagonal: int = 1
-    residual: str = ""
+    residuals: tuple[str, ...] = ()
     residual_scale: float = 1.0
     result_zero: int = 0
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Neighbouring columns of a row tile that are one tile.
+
+    Attributes:
+        columns: (first, last + 1) of the layer's matrix.
+        place: on a crossbar, if it is settled.
+    """
+
+    columns: tuple[int, int]
+    place: Region | None = None
+
+    @property
+    def width(self) -> int:
+        """Number of columns."""
+        return self.columns[1] - self.columns[0]
 
 
 @dataclass(frozen=True)
@@ -172,7 +191,8 @@ def column_of_tiles(
     *,
     tokens: int,
     layer: str,
-) -> tuple[str, str]:
+    pieces: Sequence[Sequence[Piece]] | None = None,
+) -> list[tuple[str, str]]:
     """Add the row tiles of one column of tiles: each adds its product to the partial sum of the one
     before.  The first one carries the offset; the last one adds the residual, activates, and gives
     the formats that are wanted.
@@ -188,11 +208,13 @@ def column_of_tiles(
         origins: ONNX nodes.
         tokens: tokens of the result.
         layer: name of the layer, for reports.
+        pieces: of each row tile; None: each is one tile.  Where a row tile is cut between other
+            columns than the one before, its partial sums are regrouped.
 
     Returns:
-        Channels of codes and of binary16 values, "" where not wanted.
+        For each piece of the last row tile channels of codes and of binary16 values, "" where not
+        wanted.
     """
-    width = columns[1] - columns[0]
     first_row = inputs[0].rows[0]
     tiles = [
         row_tile(builder, weight[a - first_row : b - first_row], item, ldpu.scale)
@@ -203,50 +225,72 @@ def column_of_tiles(
     ldpu = _with_zero_points(ldpu, tiles)
     gain = _gain(tiles, ldpu)
     unit = ldpu.result_scale * gain
-    results, partial = ("", ""), ""
-    for tile in tiles:
+    results: list[tuple[str, str]] = []
+    if pieces is None:
+        pieces = [(Piece(columns),)] * len(tiles)
+    for tile, cut in zip(tiles, pieces, strict=True):
         last = tile is tiles[-1]
+        partials = tuple(values for _, values in results)
+        if partials:
+            partials = builder.regroup(partials, tuple(piece.width for piece in cut), origins)
         rows = tile.item.rows
-        where = f"{layer} rows {rows[0]}:{rows[1]} columns {columns[0]}:{columns[1]}"
-        constants = [
-            builder.constant(f"{stem[1:]}.codes", np.tile(tile.codes, (tile.copies, 1))),
-            builder.constant(f"{stem[1:]}.scale", binary16(tile.scale / unit, where)),
-            "",
-        ]
-        if not partial:
-            offset = binary16(ldpu.offset / unit, where)
-            constants[2] = builder.constant(f"{stem[1:]}.offset", offset)
-        residual = ldpu.residual if last else ""
-        forms = ldpu.forms if last else frozenset({"f16"})
-        name, scale = (stem, ldpu.result_scale) if last else (f"{stem}.partial", unit)
-        results = (
-            builder.channel(f"{name}.i8", "i8", width, tokens, scale) if "i8" in forms else "",
-            builder.channel(f"{name}.f16", "f16", width, tokens, scale) if "f16" in forms else "",
-        )
-        builder.emit(
-            "tile",
-            (*constants, partial, residual, *tile.item.parts),
-            results,
-            origins,
-            layer=layer,
-            weight_rows=rows,
-            weight_columns=columns,
-            cells=tile.copies * tile.codes.size // ldpu.diagonal,
-            phases=tile.adc.phases,
-            multiplier=tile.adc.a,
-            shift=tile.adc.b,
-            maximum=tile.adc.c_max,
-            residual_scale=ldpu.residual_scale / unit if residual else 0.0,
-            activation=ldpu.activation if last else "none",
-            low=ldpu.low / unit if last else 0.0,
-            high=ldpu.high / unit if last else 0.0,
-            gain=gain if last else 1.0,
-            recurrent=tile.item.recurrent,
-            **({} if tile.snr is None else {"snr": tile.snr}),
-            **({} if tile.copies == 1 else {"copies": tile.copies}),
-        )
-        partial = results[1]
+        results = []
+        for number, piece in enumerate(cut):
+            begin, end = piece.columns
+            chosen = slice(begin - columns[0], end - columns[0])
+            where = f"{layer} rows {rows[0]}:{rows[1]} columns {begin}:{end}"
+            codes = tile.codes[:, chosen]
+            constants = [
+                builder.constant(f"{stem[1:]}.codes", np.tile(codes, (tile.copies, 1))),
+                builder.constant(f"{stem[1:]}.scale", binary16(tile.scale[chosen] / unit, where)),
+                "",
+            ]
+            if not partials:
+                offset = binary16(ldpu.offset[chosen] / unit, where)
+                constants[2] = builder.constant(f"{stem[1:]}.offset", offset)
+            residual = ldpu.residuals[number] if last and ldpu.residuals else ""
+            forms = ldpu.forms if last else frozenset({"f16"})
+            name, scale = (stem, ldpu.result_scale) if last else (f"{stem}.partial", unit)
+            pair = (
+                builder.channel(f"{name}.i8", "i8", piece.width, tokens, scale)
+                if "i8" in forms
+                else "",
+                builder.channel(f"{name}.f16", "f16", piece.width, tokens, scale)
+                if "f16" in forms
+                else "",
+            )
+            results.append(pair)
+            builder.emit(
+                "tile",
+                (*constants, partials[number] if partials else "", residual, *tile.item.parts),
+                pair,
+                origins,
+                layer=layer,
+                weight_rows=rows,
+                weight_columns=piece.columns,
+                cells=tile.copies * codes.size // ldpu.diagonal,
+                phases=tile.adc.phases,
+                multiplier=tile.adc.a,
+                shift=tile.adc.b,
+                maximum=tile.adc.c_max,
+                residual_scale=ldpu.residual_scale / unit if residual else 0.0,
+                activation=ldpu.activation if last else "none",
+                low=ldpu.low / unit if last else 0.0,
+                high=ldpu.high / unit if last else 0.0,
+                gain=gain if last else 1.0,
+                recurrent=tile.item.recurrent,
+                **({} if tile.snr is None else {"snr": tile.snr}),
+                **({} if tile.copies == 1 else {"copies": tile.copies}),
+                **_place(piece.place),
+            )
     return results
+
+
+def _place(region: Region | None) -> dict[str, int]:
+    """The attributes of a tile whose place is settled."""
+    if region is None:
+        return {}
+    return {"crossbar": region.crossbar, "row": region.row, "column": region.column}
 
 
 def _corrected(
@@ -274,7 +318,7 @@ def _corrected(
         exact = exact + real * (tile.item.scale * ldpu.scale)
         found = found + tile.counts(each) * tile.scale - tile.shift
     seen = None
-    if ldpu.activation == "relu" and not ldpu.residual:
+    if ldpu.activation == "relu" and not ldpu.residuals:
         # What the activation hides need not be right.
         seen = exact + ldpu.offset > 0
     factor, offset = correction(builder.correction, found, exact, seen)
@@ -305,9 +349,9 @@ def _gain(tiles: Sequence[RowTile], ldpu: Columns) -> float:
     times larger than the results.  Bounds of a clamp do not count: beyond the range, they bound
     nothing.
     """
-    if len(tiles) == 1 and not ldpu.residual:
+    if len(tiles) == 1 and not ldpu.residuals:
         return headroom(tiles[0].scale / ldpu.result_scale, ldpu.offset / ldpu.result_scale)
     largest = sum((tile.scale * tile.adc.c_max for tile in tiles), np.abs(ldpu.offset))
-    if ldpu.residual:
+    if ldpu.residuals:
         largest = largest + LARGEST_CODE * ldpu.residual_scale
     return headroom(largest / ldpu.result_scale)

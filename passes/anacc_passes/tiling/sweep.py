@@ -197,7 +197,7 @@ def _gates(builder: Builder, op: Op, sweep: Sweep, block: Block, number: int) ->
         ldpu = replace(ldpu, activation="relu")
     elif line.is_clamped:
         ldpu = replace(ldpu, activation="clamp", low=line.low, high=line.high)
-    _, gates = column_of_tiles(
+    [(_, gates)] = column_of_tiles(
         builder,
         f"{sweep.stem}.gates",
         weight,
