@@ -258,9 +258,7 @@ def compile_image(
         correction=correction,
         strict=bool(strict),
         # Where layers share crossbars, or a user says what lies where, no rows are free.
-        row_copies=row_copies == "auto"
-        and packing not in ("always", "densest")
-        and wanted is None,
+        row_copies=row_copies == "auto" and packing not in ("always", "densest") and wanted is None,
         mapping=wanted,
     )
     module, timings = run_pipeline(

@@ -1,9 +1,9 @@
 """A network whose layers have the names and shapes of a published HERMES mapping.
 
 The network of the mapping is a Performer, of which a mapping says nothing but its linear layers;
-here they are joined as simply as can be.  The table holds the numbers of `cifar10_mapping_full.json`
-of [1]_: for each layer rows and columns of its matrix, row and column of its core, and row and
-column of its first cell.
+here they are joined as simply as can be.  The table holds the numbers of the mapping
+`cifar10_mapping_full.json` of [1]_: for each layer rows and columns of its matrix, row and column
+of its core, and row and column of its first cell.
 
 References:
     .. [1] https://github.com/IBM/kernel-approximation-using-analog-in-memory-computing,

@@ -79,7 +79,7 @@ def regions_of(mapping: MappingFile, module: Module, target: Target) -> Regions:
             _region(name, row, column, region, target)
             for row, column, region in mapping[name].regions()
         ]
-        _check_cover(name, regions, matrix)
+        check_cover(name, regions, matrix)
         found[layer.name] = tuple(sorted(regions))
     size = target.crossbar.rows.value, target.crossbar.columns.value
     overlap = first_overlap(mapping, *size)
@@ -153,8 +153,17 @@ def _region(name: str, row: int, column: int, region: MappedRegion, target: Targ
     )
 
 
-def _check_cover(name: str, regions: Sequence[Region], matrix: Matrix) -> None:
-    """See rule 4."""
+def check_cover(name: str, regions: Sequence[Region], matrix: Matrix) -> None:
+    """Refuse regions that do not cover a matrix as rule 4 says.
+
+    Args:
+        name: of the layer in the file.
+        regions: not empty.
+        matrix: of the layer.
+
+    Raises:
+        MappingError: naming rows and columns that lie nowhere or twice.
+    """
     height, width = matrix.group * matrix.rows, matrix.group * matrix.columns
     touched: list[tuple[Span, Region]] = []
     for region in regions:

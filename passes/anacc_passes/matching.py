@@ -85,12 +85,11 @@ def match(mapping: MappingFile, module: Module) -> dict[str, Layer]:
 def _layers(module: Module) -> Iterator[Layer]:
     source = module.source if isinstance(module.source, SourceModel) else None
     for op in module.ops:
+        parts: list[tuple[str, ...]] = []
         if op.kind == "host":
             parts = [(str(node),) for node in op.nested("nodes")]
         elif op.origins and (op.kind == "crossbar" or op.kind in CELLS):
             parts = [op.origins]
-        else:
-            continue
         for origins in parts:
             known = Parameters() if source is None else parameters_of(source, origins)
             yield Layer(origins[0], op, known)
