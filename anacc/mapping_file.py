@@ -116,8 +116,9 @@ def layer_type(operator: str, spatial: int) -> str:
         operator: ONNX operator.
         spatial: axes of a kernel, 0 where the operator is no convolution.
     """
-    if operator in RECURRENT:
-        return operator
+    for kind in RECURRENT:
+        if operator.endswith(kind):  # DynamicQuantizeLSTM
+            return kind
     if operator == "ConvTranspose":
         return f"ConvTranspose{spatial}d"
     return f"Conv{spatial}d" if spatial else "Linear"

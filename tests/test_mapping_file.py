@@ -177,3 +177,4 @@ def test_layers_have_types() -> None:
     assert layer_type("QLinearConv", 2) == "Conv2d"
     assert layer_type("ConvTranspose", 1) == "ConvTranspose1d"
     assert layer_type("LSTM", 0) == "LSTM"
+    assert layer_type("com.microsoft.DynamicQuantizeLSTM", 0) == "LSTM"

@@ -124,11 +124,12 @@ def _layer(name: str, layer: _Entry, tiles: Sequence[_Entry], width: int) -> Map
     is_plain = group == 1 and all(size == 1 for size in shape[2:]) and bool(operator)
     rows = None if is_plain else ROW_ORDER
     columns = TRANSPOSED_COLUMNS if operator == "ConvTranspose" else None
-    if operator in RECURRENT:
+    kind = layer_type(operator, spatial)
+    if kind in RECURRENT:
         rows, columns = RECURRENT_ROWS, RECURRENT_COLUMNS
     try:
         return MappedLayer(
-            type=layer_type(operator, spatial),
+            type=kind,
             weight=layer.get("weight"),
             bias=layer.get("bias"),
             tiles_map=tiles_map,
@@ -167,7 +168,7 @@ def _wrong(what: str, error: ValidationError) -> ProgramError:
 def _core(name: str, core: Any) -> int:
     """The number of a core, `core 0.12` or 12."""
     chip, _, number = str(core).removeprefix("core ").rpartition(".")
-    if not number.isdecimal() or len(number) > _DIGITS:
+    if not (number.isdecimal() and (not chip or chip.isdecimal()) and len(number) <= _DIGITS):
         raise ProgramError(f"mapping report: a tile of layer `{name}` lies on no core")
     if chip not in ("", "0"):
         raise UsageError(
