@@ -9,7 +9,8 @@ few steps as can be.  Here cells are what counts:
 1. Rows are cut at multiples of the crossbar's rows; what remains is a strip of less height.
 2. Groups of a grouped layer share a strip along its diagonal, which wastes all cells off it.  Few
    groups a strip waste less and take more products one after another: as few are taken as leave
-   the layer no slower than the slowest dense one (which is not a loss for a pipeline of layers).
+   the layer no slower than the slowest dense one, and not below a fourth (`MOST_PRODUCTS`) of what
+   fits.
 3. Columns are cut where strips fill crossbars (`anacc_passes.strips`, with a proven bound).
 
 Layers that feed a GDPU that is wired to their core, and recurrent layers, keep their tiles.
@@ -32,6 +33,10 @@ from anacc_passes.strips import divide, pour
 from anacc_passes.tiling.blocks import groups_together
 from anacc_passes.tiling.builder import balanced, bounds
 from anacc_passes.units import GDPU, is_elementwise, unit_of
+
+MOST_PRODUCTS = 4
+"""How many times the fewest products that a grouped layer may take.  For ShuffleNet and MobileNetV2
+less saves few crossbars: `python -m bench.packing`."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +116,7 @@ class Cut:
             Rect(rows, columns)
             for op in module.ops
             if op.kind == "crossbar"
-            for rows, columns in _usual_tiles(module, op, *shape)
+            for rows, columns in usual_tiles(module, op, *shape)
         ]
         if len(rects) <= self.crossbars:
             return False
@@ -153,7 +158,8 @@ def strips_of(module: Module, target: Target) -> list[Strip]:
     for index in layers:
         group, group_rows, group_columns = _groups(module, module.ops[index])
         most = groups_together(group_rows, group_columns, rows, columns) if group > 1 else 0
-        together = max(min(most, -(-group * positions[index] // max(slowest, 1))), 1)
+        unhurried = -(-group * positions[index] // max(slowest, 1))
+        together = max(min(most, max(unhurried, -(-most // MOST_PRODUCTS))), 1)
         for first, last in bounds(balanced(group, together)):
             top, bottom = first * group_rows, last * group_rows
             span = (first * group_columns, last * group_columns)
@@ -189,7 +195,7 @@ def _positions(module: Module, op: Op) -> int:
     return math.prod(module.tensor(op.results[0]).dims) // outputs
 
 
-def _usual_tiles(module: Module, op: Op, rows: int, columns: int) -> list[tuple[int, int]]:
+def usual_tiles(module: Module, op: Op, rows: int, columns: int) -> list[tuple[int, int]]:
     """Sizes of the tiles that tiling makes of a layer by itself."""
     group, group_rows, group_columns = _groups(module, op)
     most = groups_together(group_rows, group_columns, rows, columns) if group > 1 else 0

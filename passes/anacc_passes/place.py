@@ -158,6 +158,8 @@ def _crossbars(module: Module, target: Target, packing: str, wiring: Wiring) -> 
     hint = "raise `grid.rows` or `grid.columns` in a target file and give it with --target"
     if packing == "never":
         hint += ", or let layers share cores with --packing always"
+    elif packing == "always":
+        hint += ", or cut layers so that they fill cores with --packing densest"
     raise CompileError(f"{reason}; the layers that take the most cores are {most}", hint)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 from anacc.ir import Op
 from anacc.ir.module import AttributeValue
 from anacc.ir.parse import parse_module
+from anacc_passes.cut import Cut
+from anacc_passes.regions import Region, as_attribute
 from anacc_passes.tile import Tile
 from anacc_passes.tiling.blocks import blocks
 from anacc_passes.tiling.builder import Builder, balanced, bounds
@@ -167,13 +170,30 @@ def convolutions(draw: st.DrawFn) -> tuple[Window, int, int]:
     return window, draw(st.integers(1, 10)), group
 
 
-@given(convolutions(), st.sampled_from(ACTIVATIONS), st.booleans(), st.integers(1, 5))
+def cut_anywhere(data: st.DataObject, rows: int, columns: int) -> AttributeValue:
+    """Regions of a dense matrix: row tiles of any size, each cut between any columns."""
+    found: list[Region] = []
+    for top, bottom in cuts(data, rows, ROWS):
+        for left, right in cuts(data, columns, COLUMNS):
+            found.append(Region((top, bottom), (left, right), len(found), 0, 0))
+    return as_attribute(found)
+
+
+def cuts(data: st.DataObject, total: int, limit: int) -> list[tuple[int, int]]:
+    ends = [0]
+    while ends[-1] < total:
+        ends.append(ends[-1] + data.draw(st.integers(1, min(limit, total - ends[-1]))))
+    return list(pairwise(ends))
+
+
+@given(convolutions(), st.sampled_from(ACTIVATIONS), st.booleans(), st.integers(1, 5), st.data())
 @settings(max_examples=150)
 def test_a_convolution(
     layer: tuple[Window, int, int],
     activation: dict[str, AttributeValue],
     residual: bool,
     part: int,
+    data: st.DataObject,
 ) -> None:
     window, outputs, group = layer
     outputs *= group
@@ -184,12 +204,17 @@ def test_a_convolution(
     attributes = {**window.attributes(), "group": group, **activation}
     operands = ("%x", "@w", "@s", "@o", "%r" if residual else "")
     constants = {"@w": weight, **ldpu_constants(outputs)}
+    dense = Matrix(weight, group)
+    cut = data.draw(st.sampled_from(["as usual", "densest", "anywhere"]))
+    if cut == "anywhere" and group == 1:
+        attributes["regions"] = cut_anywhere(data, *dense.dense().shape)
     module = layer_module("crossbar", shapes, operands, constants, attributes)
+    if cut == "densest":
+        module = Cut(SMALL, "densest")(module)
     builder = Builder(module, SMALL, "4-phase")
     rng = np.random.default_rng(0)
     x = rng.integers(-127, 128, shapes["%x"])
     channels = feed(builder, "%x", builder.layouts["%x"], x, 0.5, part)
-    dense = Matrix(weight, group)
     vectors = dense.vectors(window.im2col(x))
     y = (0.5 * vectors) @ dense.dense() * constants["@s"] + constants["@o"]
     if residual:
@@ -200,7 +225,9 @@ def test_a_convolution(
     found = run(builder, channels)
     count = check_tiles(builder, dense.dense(), vectors, found)
     rows, columns = len(dense.dense()) // group, outputs // group
-    if rows <= ROWS and columns <= COLUMNS:
+    if regions := module.ops[0].nested("regions"):
+        assert count == len(regions)
+    elif rows <= ROWS and columns <= COLUMNS:
         assert count == math.ceil(group / min(ROWS // rows, COLUMNS // columns))
     else:
         assert count == group * math.ceil(rows / ROWS) * math.ceil(columns / COLUMNS)
@@ -227,6 +254,7 @@ def close(found: Array, expected: Array, y: Array, vectors: Array, dense: Array)
     st.integers(1, 12),
     st.permutations(range(3)),
     st.permutations(range(3)),
+    st.data(),
 )
 @settings(max_examples=100)
 def test_a_product(
@@ -238,6 +266,7 @@ def test_a_product(
     part: int,
     left: list[int],
     right: list[int],
+    data: st.DataObject,
 ) -> None:
     weight = distinct_weights((outputs, features))
     shapes = {"%x": (*rows, features), "%y": (*rows, outputs)}
@@ -245,7 +274,10 @@ def test_a_product(
         shapes["%r"] = shapes["%y"]
     constants = {"@w": weight, **ldpu_constants(outputs)}
     operands = ("%x", "@w", "@s", "@o", "%r" if residual else "")
-    module = layer_module("crossbar", shapes, operands, constants, {**PRODUCT, **activation})
+    attributes = {**PRODUCT, **activation}
+    if data.draw(st.booleans()):
+        attributes["regions"] = cut_anywhere(data, features, outputs)
+    module = layer_module("crossbar", shapes, operands, constants, attributes)
     builder = Builder(module, SMALL, "4-phase")
     for name, order in (("%x", left), ("%y", right), ("%r", left)):
         if name in shapes:
@@ -262,8 +294,9 @@ def test_a_product(
         y += 0.5 * r.reshape(-1, outputs)
     tokens = lower_crossbar(builder, module.ops[0], frozenset({"i8"}))
     found = run(builder, channels)
+    usual = math.ceil(features / ROWS) * math.ceil(outputs / COLUMNS)
     assert check_tiles(builder, weight.T, vectors, found) == (
-        math.ceil(features / ROWS) * math.ceil(outputs / COLUMNS)
+        len(module.ops[0].nested("regions")) or usual
     )
     # Back from the layout of the result to one row for each vector.
     dims = builder.layouts["%y"].dims
