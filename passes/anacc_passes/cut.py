@@ -24,8 +24,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from anacc.ir import Module, Op
+from anacc.ir.cells import CELLS
+from anacc.ir.module import AttributeValue
 from anacc.mapping_file import MappingFile
 from anacc.targets import Target
+from anacc_passes.gate_matrices import gate_matrices
 from anacc_passes.mapped import regions_of
 from anacc_passes.packing import Rect, pack
 from anacc_passes.regions import ATTRIBUTE, Region, as_attribute
@@ -89,24 +92,32 @@ class Cut:
         """
         found = self._given(module)
         if not found and self._needed(module):
-            found = regions(module, self.target)
+            settled = regions(module, self.target)
+            found = {index: as_attribute(members) for index, members in settled.items()}
         return replace(
             module,
             ops=tuple(
-                replace(op, attributes={**op.attributes, ATTRIBUTE: as_attribute(found[index])})
+                replace(op, attributes={**op.attributes, ATTRIBUTE: found[index]})
                 if index in found
                 else op
                 for index, op in enumerate(module.ops)
             ),
         )
 
-    def _given(self, module: Module) -> dict[int, Sequence[Region]]:
-        given = regions_of(self.mapping, module, self.target) if self.mapping else {}
-        return {
-            index: given[op.origins[0]]
-            for index, op in enumerate(module.ops)
-            if op.kind == "crossbar" and op.origins and op.origins[0] in given
-        }
+    def _given(self, module: Module) -> dict[int, AttributeValue]:
+        """The regions of the layers that the mapping names, as attributes of their ops."""
+        if self.mapping is None:
+            return {}
+        given = regions_of(self.mapping, module, self.target)
+        found: dict[int, AttributeValue] = {}
+        for index, op in enumerate(module.ops):
+            if op.kind == "crossbar" and op.origins and op.origins[0] in given:
+                found[index] = as_attribute(given[op.origins[0]])
+            elif op.kind in CELLS:
+                named = [name for name in gate_matrices(module, op) if name in given]
+                if named:
+                    found[index] = tuple((name, as_attribute(given[name])) for name in named)
+        return found
 
     def _needed(self, module: Module) -> bool:
         if self.packing != "auto":

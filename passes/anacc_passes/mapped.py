@@ -18,7 +18,10 @@ from dataclasses import dataclass
 
 from anacc.errors import MappingError
 from anacc.ir import Module
+from anacc.ir.cells import CELLS
 from anacc.mapping_file import (
+    RECURRENT_COLUMNS,
+    RECURRENT_ROWS,
     ROW_ORDER,
     TRANSPOSED_COLUMNS,
     MappedLayer,
@@ -28,6 +31,7 @@ from anacc.mapping_file import (
     layer_type,
 )
 from anacc.targets import Target
+from anacc_passes.gate_matrices import gate_matrices
 from anacc_passes.matching import Layer, match
 from anacc_passes.regions import Region, Regions
 
@@ -93,7 +97,9 @@ def regions_of(mapping: MappingFile, module: Module, target: Target) -> Regions:
 
 
 def matrix_of(module: Module, layer: Layer) -> Matrix:
-    """The matrix of a crossbar layer."""
+    """The matrix of a layer on crossbars."""
+    if layer.op.kind in CELLS:
+        return Matrix(*gate_matrices(module, layer.op)[layer.name], group=1, kernel=1, spatial=0)
     shape = module.tensor(layer.op.operands[1]).dims
     group = layer.op.integer("group")
     return Matrix(
@@ -103,16 +109,19 @@ def matrix_of(module: Module, layer: Layer) -> Matrix:
 
 def _check_orders(name: str, entry: MappedLayer, layer: Layer, matrix: Matrix) -> None:
     """The file must know the order of rows and columns, where that is the compiler's own."""
-    operator = layer.parameters.operator
+    is_recurrent = layer.op.kind in CELLS
+    operator = layer.op.kind.upper() if is_recurrent else layer.parameters.operator
     known = layer_type(operator, matrix.spatial if not operator or "Conv" in operator else 0)
     same = "Linear" if matrix.is_plain and "Transpose" not in known else known
+    rows = None if matrix.is_plain else ROW_ORDER
+    columns = TRANSPOSED_COLUMNS if operator == "ConvTranspose" else None
+    if is_recurrent:
+        same, rows, columns = known, RECURRENT_ROWS, RECURRENT_COLUMNS
     if entry.type not in (known, same):
         raise MappingError(
             f"layer `{name}` of the mapping is of type `{entry.type}`, and node `{layer.name}` of "
             f"the model is a `{known}`"
         )
-    rows = None if matrix.is_plain else ROW_ORDER
-    columns = TRANSPOSED_COLUMNS if operator == "ConvTranspose" else None
     for axis, stated, wanted in (
         ("row", entry.row_order, rows),
         ("column", entry.column_order, columns),

@@ -25,6 +25,7 @@ from anacc.frontend.parameters import Parameters, parameters_of
 from anacc.ir import Module, Op
 from anacc.ir.cells import CELLS
 from anacc.mapping_file import MappingFile, layer_names
+from anacc_passes.gate_matrices import gate_matrices
 
 NAMES_LISTED = 5
 """How many layers of the model the error of an unknown name lists."""
@@ -35,7 +36,7 @@ class Layer:
     """A layer of the model.
 
     Attributes:
-        name: of its first ONNX node.
+        name: of its first ONNX node, or of a matrix of a recurrent layer.
         op: of the layer level; a `host` op where the layer is not on the chip.
         parameters: by their ONNX names.
     """
@@ -88,8 +89,11 @@ def _layers(module: Module) -> Iterator[Layer]:
         parts: list[tuple[str, ...]] = []
         if op.kind == "host":
             parts = [(str(node),) for node in op.nested("nodes")]
-        elif op.origins and (op.kind == "crossbar" or op.kind in CELLS):
+        elif op.origins and op.kind == "crossbar":
             parts = [op.origins]
+        elif op.kind in CELLS:
+            # A node may have several matrices, of which one at most has its name.
+            parts = [(name,) for name in gate_matrices(module, op)]
         for origins in parts:
             known = Parameters() if source is None else parameters_of(source, origins)
             yield Layer(origins[0], op, known)
@@ -125,12 +129,6 @@ def _check_matrix(name: str, layer: Layer, matrices: int) -> None:
         raise MappingError(
             f"layer `{name}` of the mapping runs on the host, not on crossbars",
             "`anacc inspect --nodes` says why; leave the layer out of the file",
-        )
-    if layer.op.kind in CELLS:
-        raise MappingError(
-            f"layer `{name}` of the mapping is recurrent, and its gates are laid out as the GDPUs "
-            "need them",
-            "leave it out of the file: it is placed as usual",
         )
     if matrices > 1:
         raise MappingError(

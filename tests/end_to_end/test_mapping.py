@@ -95,6 +95,49 @@ def test_what_is_exported_can_be_imported_and_moved(packing: str) -> None:
     assert_same_bits(placed.image, {name: array[:2] for name, array in feed.items()})
 
 
+@pytest.mark.filterwarnings("ignore:codes and converters lose")
+@pytest.mark.parametrize("linear_before_reset", [0, 1])
+def test_recurrent_layers_are_moved_with_their_gdpus(linear_before_reset: int) -> None:
+    """A GRU of two chunks of units, and an LSTM in both directions."""
+    net = Network(seed=2)
+    x = net.input(3, "N", 40)
+    gru = net.weight(1, 210, 40, sums=40), net.weight(1, 210, 70, sums=70)
+    options = {"hidden_size": 70, "linear_before_reset": linear_before_reset}
+    states = net.nodes("GRU", (x, *gru), 1, shape=(3, 1, "N", 70), **options)[0]
+    y = net.node("Reshape", states, net.integers(3, -1, 70))
+    lstm = net.weight(2, 24, 70, sums=70), net.weight(2, 24, 6, sums=6)
+    ways: Data = {"hidden_size": 6, "direction": "bidirectional", "shape": (3, 2, "N", 6)}
+    net.outputs.append(net.nodes("LSTM", (y, *lstm), 1, **ways)[0])
+    model, feed = net.model(), net.feed(4, seed=3)
+    free = anacc.compile(model, calibration=feed, row_copies="never")
+    mapping = free.mapping()
+    assert {layer["type"] for layer in mapping.values()} == {"GRU", "LSTM"}
+    placed = anacc.compile(model, calibration=feed, mapping=turned(mapping))
+    assert places(placed.mapping()) == places(turned(mapping))
+    assert outputs(placed, feed) == outputs(free, feed)
+    assert_same_bits(placed.image, feed)
+
+
+def test_a_recurrent_layer_keeps_its_cuts() -> None:
+    net = Network(seed=2)
+    x = net.input(3, "N", 4)
+    weights = net.weight(1, 24, 4, sums=4), net.weight(1, 24, 6, sums=6)
+    net.outputs.append(net.nodes("LSTM", (x, *weights), 1, hidden_size=6, shape=(3, 1, "N", 6))[0])
+    model, feed = net.model(), net.feed(4, seed=3)
+    mapping = anacc.compile(model, calibration=feed, row_copies="never").mapping()
+    ((name, layer),) = mapping.items()
+    whole = {
+        "tile_col_region": [0, 24],
+        "tile_row_region": [0, 10],
+        "weight_col_region": [0, 24],
+        "weight_row_region": [0, 10],
+    }
+    joined = {name: {**layer, "tiles_map": {"0": {"0": [whole]}}}}
+    with pytest.raises(anacc.MappingError, match=f"`{name}` .* no region of rows 0:4") as caught:
+        anacc.compile(model, calibration=feed, mapping=joined)
+    assert "\n" not in caught.value.message
+
+
 def small_chip(folder: Path, **changes: int) -> Path:
     """HERMES with other values: `grid__rows=2` sets `grid.rows`."""
     lines = [f"{key.replace('__', '.')} = {value}" for key, value in changes.items()]

@@ -17,7 +17,13 @@ from onnx import TensorProto, helper, numpy_helper
 from anacc.errors import MappingError
 from anacc.frontend import import_model
 from anacc.ir import Module
-from anacc.mapping_file import ROW_ORDER, TRANSPOSED_COLUMNS, read_mapping
+from anacc.mapping_file import (
+    RECURRENT_COLUMNS,
+    RECURRENT_ROWS,
+    ROW_ORDER,
+    TRANSPOSED_COLUMNS,
+    read_mapping,
+)
 from anacc_passes.fuse import Fuse
 from anacc_passes.mapped import Matrix, check_cover, regions_of
 from anacc_passes.partition import Partition
@@ -36,8 +42,10 @@ SHAPES = {
     "head.weight": (20, 288),
     "head.bias": (20,),
     "tied.weight": (20, 20),
-    "w": (1, 12, 48),
-    "r": (1, 12, 3),
+    "w1": (1, 12, 48),
+    "r1": (1, 12, 3),
+    "w2": (2, 12, 48),
+    "r2": (2, 12, 3),
 }
 
 
@@ -303,15 +311,36 @@ def test_what_does_not_fit_is_refused_in_one_sentence(
     assert "\n" not in caught.value.message
 
 
-def test_a_layer_that_the_compiler_lays_out_is_refused() -> None:
-    module = layers(
+def recurrent(direction: str) -> Module:
+    ways = 2 if direction == "bidirectional" else 1
+    return layers(
         node("Reshape", "x shape", "flat"),
         node("Transpose", "flat.out", "turned", perm=[1, 0, 2]),
-        node("LSTM", "turned.out w r", "l", hidden_size=3),
-        outputs={"l.out": (6, 1, "N", 3)},
+        node("LSTM", f"turned.out w{ways} r{ways}", "l", hidden_size=3, direction=direction),
+        outputs={"l.out": (6, ways, "N", 3)},
     )
-    with pytest.raises(MappingError, match="layer `l` of the mapping is recurrent"):
-        found({"l": MAPPING["m2"]}, module)
+
+
+GATES = {"type": "LSTM", "row_order": RECURRENT_ROWS, "column_order": RECURRENT_COLUMNS}
+
+
+def test_each_direction_of_a_recurrent_layer_is_a_layer() -> None:
+    """Rows are 48 inputs and 3 hidden units, columns four gates of 3 units."""
+    data = entry((0, 0), part((0, 48), (0, 12), (0, 0)), part((48, 51), (0, 12), (48, 0)), **GATES)
+    regions = (Region((0, 48), (0, 12), 0, 0, 0), Region((48, 51), (0, 12), 0, 48, 0))
+    assert found({"l": data}, recurrent("forward")) == {"l": regions}
+    assert found({"w1": data}, recurrent("forward")) == {"l": regions}
+    assert found({"l reverse": data}, recurrent("reverse")) == {"l reverse": regions}
+    both = recurrent("bidirectional")
+    other = {**data, "tiles_map": {"1": data["tiles_map"]["0"]}}
+    assert list(found({"l reverse": data, "l": other}, both)) == ["l reverse", "l"]
+
+
+@pytest.mark.parametrize("key", ["type", "row_order", "column_order"])
+def test_a_recurrent_layer_is_in_an_order_of_its_own(key: str) -> None:
+    data = entry((0, 0), part((0, 51), (0, 12), (0, 0)), **(GATES | {key: "Linear"}))
+    with pytest.raises(MappingError, match=f"layer `l`.*`Linear`|the {key[:3]}.*layer `l`"):
+        found({"l": data}, recurrent("forward"))
 
 
 @st.composite
