@@ -48,6 +48,11 @@ class _Free:
             and self.column_end >= other.column_end
         )
 
+    def fits(self, rect: Rect) -> bool:
+        return (
+            self.row_end - self.row >= rect.rows and self.column_end - self.column >= rect.columns
+        )
+
     def without(self, used: _Free) -> list[_Free]:
         """The maximal rectangles of what is left when `used` is taken away."""
         if (
@@ -83,6 +88,31 @@ class _Crossbar:
         ]
 
 
+MOST_CANDIDATES = 256
+"""Crossbars that are looked at for one rectangle: with more, packing would take quadratic time."""
+
+
+class _Room:
+    """The most rows and the most columns that are free in one rectangle of each crossbar: what
+    leaves out most crossbars at once, so that many rectangles take little time."""
+
+    def __init__(self) -> None:
+        self.free = np.zeros((64, 2), dtype=np.int64)
+
+    def note(self, number: int, free: Sequence[_Free]) -> None:
+        if number >= len(self.free):
+            self.free = np.concatenate([self.free, np.zeros_like(self.free)])
+        self.free[number] = (
+            max((each.row_end - each.row for each in free), default=0),
+            max((each.column_end - each.column for each in free), default=0),
+        )
+
+    def candidates(self, rect: Rect) -> list[int]:
+        """Crossbars that may have room, in order, the first few."""
+        fits = (self.free[:, 0] >= rect.rows) & (self.free[:, 1] >= rect.columns)
+        return [int(number) for number in np.flatnonzero(fits)[:MOST_CANDIDATES]]
+
+
 @dataclass
 class _Packer:
     """Packs one rectangle after the other; see `pack`."""
@@ -90,14 +120,15 @@ class _Packer:
     rows: int
     columns: int
     limit: int | None
+    least: Rect  # no rectangle has fewer rows or fewer columns
     crossbars: list[_Crossbar] = field(default_factory=list)
-    open: list[int] = field(default_factory=list)  # crossbars that still have free cells
+    room: _Room = field(default_factory=lambda: _Room())
     labelled: Counter[int] = field(default_factory=Counter)  # crossbars of each label
 
     def add(self, rect: Rect, label: int | None) -> Spot:
         best: tuple[tuple[int, int, int, int, int], int] | None = None
         full = label is not None and self.limit is not None and self.labelled[label] >= self.limit
-        for number in self.open:
+        for number in self.room.candidates(rect):
             crossbar = self.crossbars[number]
             if label is not None and crossbar.label != label:
                 # A crossbar without label would become one of this label.
@@ -131,13 +162,14 @@ class _Packer:
     def put(self, spot: Spot, rect: Rect) -> None:
         """Lay a rectangle where its place is settled."""
         while len(self.crossbars) <= spot.crossbar:
-            self.open.append(len(self.crossbars))
-            self.crossbars.append(_Crossbar([_Free(0, 0, self.rows, self.columns)]))
+            free = [_Free(0, 0, self.rows, self.columns)]
+            self.room.note(len(self.crossbars), free)
+            self.crossbars.append(_Crossbar(free))
         crossbar = self.crossbars[spot.crossbar]
         end = spot.row + rect.rows, spot.column + rect.columns
         crossbar.take(_Free(spot.row, spot.column, *end))
-        if not crossbar.free and spot.crossbar in self.open:
-            self.open.remove(spot.crossbar)
+        crossbar.free = [free for free in crossbar.free if free.fits(self.least)]
+        self.room.note(spot.crossbar, crossbar.free)
 
 
 # Keys that sort the largest first, by area, longer side, rows, columns.
@@ -180,6 +212,8 @@ def pack(
     for rect in rects:
         if not (0 < rect.rows <= rows and 0 < rect.columns <= columns):
             raise ValueError(f"{rect} does not fit a crossbar of {rows} rows, {columns} columns")
+    if not rects:
+        return ()
     marks = list(labels) if labels is not None else [None] * len(rects)
     keys = [[key(rect) for rect in rects] for key in _ORDERS]
     # Stable sorts: ties go by position.
@@ -208,7 +242,8 @@ def _pack_in(
     limit: int | None,
     taken: Sequence[tuple[Spot, Rect, int | None]],
 ) -> tuple[Spot, ...]:
-    packer = _Packer(rows, columns, limit)
+    least = Rect(min(rect.rows for rect in rects), min(rect.columns for rect in rects))
+    packer = _Packer(rows, columns, limit, least)
     for spot, rect, label in taken:
         packer.put(spot, rect)
         packer.mark(spot.crossbar, label)
