@@ -184,6 +184,19 @@ class Program:
 
         return report(self.image)
 
+    def mapping(self) -> dict[str, Any]:
+        """Return where the layers' matrices lie, as JSON data of the schema of published HERMES
+        mappings; see `anacc.reports.mapping_file`.
+
+        Raises:
+            UsageError: the schema cannot say how the program uses crossbars.
+            ProgramError: what the mapper wrote down cannot be.
+        """
+        from anacc.mapping_file import mapping_data
+        from anacc.reports.mapping_file import mapping_of
+
+        return mapping_data(mapping_of(self.image))
+
 
 def load(path: str | os.PathLike[str], threads: int | None = None) -> Program:
     """Read a program file and check it as a whole, its weights excepted (they are at first use).
@@ -217,6 +230,7 @@ def compile(
     row_copies: str = "auto",
     states: Mapping[str, str] | None = None,
     strict: bool = False,
+    mapping: str | os.PathLike[str] | Mapping[str, Any] | None = None,
 ) -> Program:
     """Compile an ONNX model for a chip.
 
@@ -239,6 +253,9 @@ def compile(
         strict: refuse a model of which a node runs on the host.
         states: of a streaming model: for inputs that are states the name of the output that feeds
             them.  `calibration` then is streams, as for `Program.run_steps`.
+        mapping: where layers lie: a JSON file of the schema of published HERMES mappings, see
+            `anacc.mapping_file`, or what it holds, as `Program.mapping` gives it.  Layers that it
+            does not name are placed on the cells that are left.
 
     Returns:
         The program.  Warnings of the compiler are issued as Python warnings, and are part of its
@@ -250,6 +267,7 @@ def compile(
         FeedError: a calibration feed does not fit the model, or there is none.
         UsageError: an argument has a wrong type, or a value that is none of those listed; `shapes`
             names a dimension that the model does not have.
+        MappingError: the mapping cannot be read, or does not fit the model or the target.
         CompileError: the model does not fit the chip, or a symbolic dimension is unbound; with
             `strict`, nodes run on the host: `details` lists all of them, with reasons and hints.
     """
@@ -270,6 +288,7 @@ def compile(
         row_copies=row_copies,
         strict=strict,
         states=states,
+        mapping=mapping,
         warn=messages.append,
     )
     for message in messages:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import onnx
 
@@ -18,6 +20,7 @@ from anacc.frontend import import_model
 from anacc.frontend.source import Port as SourcePort
 from anacc.host_values import is_kind, is_tensor
 from anacc.ir import Module
+from anacc.mapping_file import MappingFile, read_mapping
 from anacc.options import checked_choice, checked_path, checked_seed, checked_sizes, checked_states
 from anacc.program.check import check
 from anacc.program.image import Image
@@ -40,7 +43,6 @@ from anacc_passes.partition import Partition
 from anacc_passes.place import PACKINGS, Place
 from anacc_passes.quantise import Quantise
 from anacc_passes.ranges import LARGEST_CODE, METHODS
-from anacc_passes.regions import Regions
 from anacc_passes.route import Route
 from anacc_passes.tabulate import Tabulate
 from anacc_passes.tile import Tile
@@ -80,7 +82,7 @@ class PassOptions:
         method: calibration method.
         packing, correction, strict: as given.
         row_copies: whether rows that a tile leaves free hold copies of its rows.
-        mapping: regions that a user has settled, by layer.
+        mapping: where a user wants layers to lie.
     """
 
     target: Target
@@ -91,7 +93,7 @@ class PassOptions:
     correction: str = "bias"
     strict: bool = False
     row_copies: bool = True
-    mapping: Regions | None = None
+    mapping: MappingFile | None = None
 
 
 def pipeline(options: PassOptions) -> tuple[Pass, ...]:
@@ -163,6 +165,7 @@ def compile_image(
     row_copies: str = "auto",
     strict: bool = False,
     states: Mapping[str, str] | None = None,
+    mapping: str | os.PathLike[str] | Mapping[str, Any] | None = None,
     dump_ir: Path | None = None,
     print_ir_after: str | None = None,
     write: Callable[[str], None] = print,
@@ -186,6 +189,7 @@ def compile_image(
         strict: refuse a model of which a node runs on the host.
         states: for inputs that are states the name of the output that feeds them; `calibration`
             then is streams, see `anacc.streaming`, which run step by step in ONNX Runtime.
+        mapping: a file that says where layers lie, or what it holds; see `anacc.mapping_file`.
         dump_ir: folder for the module after each pass.
         print_ir_after: name of a pass after which the module's text goes to `write`.
         write: what prints the module.
@@ -208,10 +212,13 @@ def compile_image(
     checked_path("target", target)
     if not isinstance(model, onnx.ModelProto):
         checked_path("model", model)
+    if mapping is not None and not isinstance(mapping, Mapping):
+        checked_path("mapping", mapping)
     chip = load_target(target)
     mode = read_mode or chip.read_modes.default.value
     chip.read_mode(mode)
     _check_target(chip)
+    wanted = None if mapping is None else read_mapping(mapping)
     feeds = list(calibration) if calibration is not None else []
     synthetic = calibration is None
     if not feeds and not synthetic:
@@ -250,8 +257,9 @@ def compile_image(
         packing=packing,
         correction=correction,
         strict=bool(strict),
-        # Where layers share crossbars, no rows are free.
-        row_copies=row_copies == "auto" and packing not in ("always", "densest"),
+        # Where layers share crossbars, or a user says what lies where, no rows are free.
+        row_copies=row_copies == "auto" and packing not in ("always", "densest") and wanted is None,
+        mapping=wanted,
     )
     module, timings = run_pipeline(
         module,
@@ -276,6 +284,7 @@ def compile_image(
             "correction": correction,
             "row_copies": row_copies,
             "shapes": sizes,
+            **({} if wanted is None else {"mapping": "given"}),
         },
         provenance=dict(_versions()),
         warnings=tuple(warnings),

@@ -63,5 +63,9 @@ class ProgramError(AnaccError):
     """A program file, or its assembly text, is damaged or breaks a rule of the instruction set."""
 
 
+class MappingError(AnaccError):
+    """A mapping file is malformed, or does not fit the model or the target."""
+
+
 class FeedError(AnaccError):
     """An input array has a wrong name, shape or element type."""

@@ -84,6 +84,13 @@ MAX_DIGITS = 10
     help="Whether rows that a tile leaves free hold copies of its rows, where converters would "
     "hardly resolve its sums; none with `--packing always` or `densest`.",
 )
+@click.option(
+    "--mapping",
+    type=click.Path(path_type=Path),
+    metavar="FILE.json",
+    help="Where layers lie: a file that `anacc inspect --ibm-json` wrote, or of its schema. All "
+    "others are placed on the cells that are left.",
+)
 @click.option("--strict", is_flag=True, help="Refuse a model of which a node runs on the host.")
 @state_option
 @click.option(
@@ -105,6 +112,7 @@ def compile_command(
     packing: str,
     correction: str,
     row_copies: str,
+    mapping: Path | None,
     strict: bool,
     states: tuple[str, ...],
     dump_ir: str | None,
@@ -113,7 +121,7 @@ def compile_command(
 ) -> None:
     """Compile an ONNX MODEL to a program."""
     sizes, fed_back = parse_shapes(shapes), parse_states(states)
-    check_output(output, inputs=(model, calibration, Path(target)))
+    check_output(output, inputs=(model, calibration, Path(target), mapping))
     if dump_ir is not None:
         check_folder(dump_ir)
     # Loaded here, so that `anacc run` and wrong use do not wait for the compiler.
@@ -139,6 +147,7 @@ def compile_command(
             packing=packing,
             correction=correction,
             row_copies=row_copies,
+            mapping=mapping,
             strict=strict,
             states=fed_back,
             dump_ir=None if dump_ir is None else Path(dump_ir),

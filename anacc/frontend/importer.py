@@ -45,6 +45,7 @@ from anacc.frontend.listing import list_nodes
 from anacc.frontend.naming import unused_name
 from anacc.frontend.node import Node, Scope, Unsupported
 from anacc.frontend.ordering import reads
+from anacc.frontend.parameters import initialisers_behind
 from anacc.frontend.reading import Original, read
 from anacc.frontend.registry import importer_of, unmet
 from anacc.frontend.regroup import regroup_rows
@@ -189,6 +190,9 @@ def _import(original: Original, constants: Mapping[str, Known], way: Hypothesis)
         notes=original.notes,
         listing=list_nodes(expanded.model.graph, nodes, {n for op in ops for n in op.origins}),
         integers=scope.integers,
+        initialisers=initialisers_behind(
+            expanded.model.graph, original.constants, read_by_nodes & facts.values.keys()
+        ),
     )
     operands = {name for op in ops for name in op.operands}
     return Module(

@@ -67,6 +67,7 @@ class SourceModel:
         notes: what the user should know about how the model was read.
         listing: every node of the original model, and what became of it.
         integers: scale and zero point of those of the tensors of `stands_for` that hold integers.
+        initialisers: for constants that nodes read, the original model's initialiser behind each.
     """
 
     graph_name: str
@@ -80,7 +81,12 @@ class SourceModel:
     notes: tuple[str, ...] = ()
     listing: tuple[Listed, ...] = ()
     integers: Mapping[str, tuple[float, int]] = field(default_factory=dict)
+    initialisers: Mapping[str, str] = field(default_factory=dict)
     _sessions: dict[tuple[str, ...], Session] = field(default_factory=dict, repr=False)
+
+    def node(self, name: str) -> NodeProto | None:
+        """A node by its name, None if there is none."""
+        return self._nodes.get(name)
 
     def reads_of(self, node: str) -> list[str]:
         """The ONNX tensors that a node reads; none for a node that does not exist."""

@@ -46,8 +46,15 @@ def _infer_crossbar(module: Module, op: Op) -> tuple[Type | None, ...]:
 
 _INTS = Attribute("ints")
 
-# Real value of one code of a recurrent layer's hidden states, set by quantisation.
-_ADDED = {kind: {"hidden_scale": Attribute("float", required=False)} for kind in CELLS}
+# Of a recurrent layer the real value of one code of its hidden states, set by quantisation, and
+# for each matrix its name and its regions, as those of `crossbar`.
+_ADDED = {
+    kind: {
+        "hidden_scale": Attribute("float", required=False),
+        "regions": Attribute("any", required=False),
+    }
+    for kind in CELLS
+}
 
 declare(
     OpSpec(

@@ -42,8 +42,10 @@ def report(image: Image) -> dict[str, Any]:
         - `cores`: `used` and `available` cores, `chips`.
         - `cells`: `used` unit cells; `of` the cells of the cores in use; `share`, their quotient.
         - `layers`: name, ONNX nodes, kind, matrix [rows, columns], groups, tiles, cores, unit,
-          positions of each layer.
-        - `tiles`: core, row, column, rows, columns, layer, cells_used of each crossbar region, and
+          positions of each layer; of those on crossbars the ONNX `operator`, names of `weight` and
+          `bias` among the model's initialisers, and `weight_shape`.
+        - `tiles`: core, row, column, rows, columns, layer, cells_used of each crossbar region, the
+          `weight_rows` and `weight_columns` [first, last + 1] of the layer's matrix in it, and
           `conversion_snr_db`, the signal-to-noise ratio of its conversions on calibration data;
           `copies`, how often the region holds its rows.
         - `units`, `links`: streams by unit; the links' load.

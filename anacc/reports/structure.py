@@ -31,6 +31,10 @@ class _Layer(_Part):
     cores: list[_Count | str] | None = None
     unit: str | None = None
     positions: _Count | None = None
+    operator: str | None = None
+    weight: str | None = None
+    bias: str | None = None
+    weight_shape: list[_Count] | None = None
 
 
 class _Tile(_Part):
@@ -40,6 +44,8 @@ class _Tile(_Part):
     rows: _Count | None = None
     columns: _Count | None = None
     layer: str | None = None
+    weight_rows: list[_Count] | None = None
+    weight_columns: list[_Count] | None = None
     cells_used: _Count | None = None
     copies: _Count | None = None
     conversion_snr_db: float | None = None

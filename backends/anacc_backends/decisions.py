@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from anacc.frontend import SourceModel
+from anacc.frontend.parameters import parameters_of
 from anacc.ir import Module, Op
 from anacc.ir.chip_rules import channel, copies
 from anacc.targets import Target
@@ -174,6 +176,7 @@ def _layers(module: Module) -> list[dict[str, Any]]:
                 "tiles": 0,
                 "cores": [],
                 "positions": _tokens(module, op),
+                **_parameters(module, op),
             },
         )
         units.setdefault(name, Counter())[str(op.unit)] += 1
@@ -185,3 +188,17 @@ def _layers(module: Module) -> list[dict[str, Any]]:
         entry["cores"] = sorted(unit for unit in units[name] if unit.startswith("core"))
         entry["unit"] = ", ".join(sorted({unit.split()[0] for unit in units[name]}))
     return list(found.values())
+
+
+def _parameters(module: Module, op: Op) -> dict[str, Any]:
+    """The ONNX operator and parameters of the layer of a tile; nothing for another op."""
+    if op.kind != "tile" or not isinstance(module.source, SourceModel):
+        return {}
+    found = parameters_of(module.source, op.origins)
+    return {
+        "operator": found.operator or None,
+        "weight": found.weight or None,
+        "bias": found.bias or None,
+        "weight_shape": list(found.shape),
+        "groups": found.group,
+    }

@@ -24,9 +24,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from anacc.ir import Module, Op
+from anacc.ir.cells import CELLS
+from anacc.ir.module import AttributeValue
+from anacc.mapping_file import MappingFile
 from anacc.targets import Target
+from anacc_passes.gate_matrices import gate_matrices
+from anacc_passes.mapped import regions_of
 from anacc_passes.packing import Rect, pack
-from anacc_passes.regions import ATTRIBUTE, Region, Regions, as_attribute
+from anacc_passes.regions import ATTRIBUTE, Region, as_attribute
 from anacc_passes.strips import divide, pour
 from anacc_passes.tiling.blocks import groups_together
 from anacc_passes.tiling.builder import balanced, bounds
@@ -70,37 +75,49 @@ class Cut:
         packing: `densest` cuts all layers; `auto` does so only if the tiles that tiling would make
             do not fit the crossbars however they share them; `always` and `never` cut none.
         crossbars: how many there are.
-        given: regions that a user has settled, by layer: where there are any, no others are cut.
+        mapping: where a user wants layers to lie; where any is named, no others are cut.
     """
 
     target: Target
     packing: str = "auto"
     crossbars: int = 0
-    given: Regions | None = None
+    mapping: MappingFile | None = None
     name = "cut"
 
     def __call__(self, module: Module) -> Module:
-        """Attach regions."""
+        """Attach regions.
+
+        Raises:
+            MappingError: the mapping does not fit the model or the target.
+        """
         found = self._given(module)
         if not found and self._needed(module):
-            found = regions(module, self.target)
+            settled = regions(module, self.target)
+            found = {index: as_attribute(members) for index, members in settled.items()}
         return replace(
             module,
             ops=tuple(
-                replace(op, attributes={**op.attributes, ATTRIBUTE: as_attribute(found[index])})
+                replace(op, attributes={**op.attributes, ATTRIBUTE: found[index]})
                 if index in found
                 else op
                 for index, op in enumerate(module.ops)
             ),
         )
 
-    def _given(self, module: Module) -> dict[int, Sequence[Region]]:
-        given = self.given or {}
-        return {
-            index: given[op.origins[0]]
-            for index, op in enumerate(module.ops)
-            if op.kind == "crossbar" and op.origins and op.origins[0] in given
-        }
+    def _given(self, module: Module) -> dict[int, AttributeValue]:
+        """The regions of the layers that the mapping names, as attributes of their ops."""
+        if self.mapping is None:
+            return {}
+        given = regions_of(self.mapping, module, self.target)
+        found: dict[int, AttributeValue] = {}
+        for index, op in enumerate(module.ops):
+            if op.kind == "crossbar" and op.origins and op.origins[0] in given:
+                found[index] = as_attribute(given[op.origins[0]])
+            elif op.kind in CELLS:
+                named = [name for name in gate_matrices(module, op) if name in given]
+                if named:
+                    found[index] = tuple((name, as_attribute(given[name])) for name in named)
+        return found
 
     def _needed(self, module: Module) -> bool:
         if self.packing != "auto":

@@ -150,11 +150,15 @@ class _Packer:
             rect, None if label is None else lambda bar: self.crossbars[bar].label in open_to
         ) or Spot(len(self.crossbars), 0, 0)
         self.put(spot, rect)
-        crossbar = self.crossbars[spot.crossbar]
+        self.mark(spot.crossbar, label)
+        return spot
+
+    def mark(self, number: int, label: int | None) -> None:
+        """Give a crossbar the label of what lies on it."""
+        crossbar = self.crossbars[number]
         if label is not None and crossbar.label is None:
             crossbar.label = label
             self.labelled[label] += 1
-        return spot
 
     def put(self, spot: Spot, rect: Rect) -> None:
         """Lay a rectangle where its place is settled."""
@@ -187,7 +191,7 @@ def pack(
     columns: int,
     labels: Sequence[int | None] | None = None,
     limit: int | None = None,
-    taken: Sequence[tuple[Spot, Rect]] = (),
+    taken: Sequence[tuple[Spot, Rect, int | None]] = (),
 ) -> tuple[Spot, ...]:
     """Pack rectangles onto as few crossbars as the heuristic finds: best-short-side fit, largest
     first, in the best of four orders of size; where the limit matters, labelled rectangles first.
@@ -200,7 +204,7 @@ def pack(
             shares with any.
         limit: how many crossbars of one label there should be at most.  A rectangle that fits on
             none of them opens one more all the same: the caller counts.
-        taken: rectangles that lie on crossbars already.
+        taken: rectangles that lie on crossbars already, with their labels.
 
     Returns:
         The place of each rectangle, in the order of `rects`; crossbars are numbered from 0, those
@@ -242,12 +246,13 @@ def _pack_in(
     columns: int,
     labels: Sequence[int | None],
     limit: int | None,
-    taken: Sequence[tuple[Spot, Rect]],
+    taken: Sequence[tuple[Spot, Rect, int | None]],
 ) -> tuple[Spot, ...]:
     least = Rect(min(rect.rows for rect in rects), min(rect.columns for rect in rects))
     packer = _Packer(rows, columns, limit, least)
-    for spot, rect in taken:
+    for spot, rect, label in taken:
         packer.put(spot, rect)
+        packer.mark(spot.crossbar, label)
     spots = {index: packer.add(rects[index], labels[index]) for index in order}
     return tuple(spots[index] for index in range(len(rects)))
 

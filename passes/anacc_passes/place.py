@@ -70,7 +70,7 @@ class Place:
         Raises:
             CompileError: if the chip has too few cores, or lacks a kind of unit.
         """
-        wiring = wire(module, self.target)
+        wiring = wire(module, self.target, self.pinned)
         spots = _crossbars(module, self.target, self.packing, wiring)
         if self.pinned:
             cores = _pinned(module, self.target, wiring, spots)
@@ -202,7 +202,11 @@ def _packed(
 ) -> dict[int, Spot]:
     """Pack each pool; `shared`: crossbars where tiles are settled have room for others too."""
     spots = dict(settled)
-    taken = [(spot, size_of(module, module.ops[i])) for i, spot in settled.items() if shared]
+    taken = [
+        (spot, size_of(module, module.ops[i]), wiring.columns.get(i))
+        for i, spot in settled.items()
+        if shared
+    ]
     first = 0 if taken else 1 + max((spot.crossbar for spot in settled.values()), default=-1)
     for pool in pools:
         found = pack(
@@ -224,7 +228,9 @@ def _pinned(
 ) -> dict[int, int]:
     """The core of each crossbar: its own number where tiles are settled, else a free one, in order.
 
-    The crossbars of settled tiles are cores of the target, and fit the wiring.
+    The crossbars of settled tiles are cores of the target, and fit the wiring.  There is a free
+    core for each of the others: crossbars that are tied to a grid column, settled ones among them,
+    are no more than its rows (`_overflow`), and come first.
     """
     fixed = {
         spot.crossbar for index, spot in spots.items() if "crossbar" in module.ops[index].attributes

@@ -35,9 +35,24 @@ ATTRIBUTE = "regions"
 
 def of_layer(op: Op) -> tuple[Region, ...]:
     """The regions that an op of the layer level was given; none: it is cut as usual."""
+    return of_attribute(op.nested(ATTRIBUTE))
+
+
+def of_attribute(regions: Iterable[tuple[int, ...]]) -> tuple[Region, ...]:
+    """The inverse of `as_attribute`."""
     return tuple(
         Region((r0, r1), (c0, c1), crossbar, row, column)
-        for r0, r1, c0, c1, crossbar, row, column in op.nested(ATTRIBUTE)
+        for r0, r1, c0, c1, crossbar, row, column in regions
+    )
+
+
+def of_matrix(op: Op, name: str) -> tuple[Region, ...]:
+    """The regions that a matrix of a recurrent op was given, whose attribute holds several."""
+    return tuple(
+        region
+        for each, regions in op.nested(ATTRIBUTE)
+        if each == name
+        for region in of_attribute(regions)
     )
 
 

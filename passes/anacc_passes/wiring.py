@@ -6,6 +6,7 @@
    so that the chunks of a layer work side by side.
 3. An elementwise op stays where its operands are made, if that is one GDPU; else it goes to the
    GDPU whose column has fewest such tiles and that has least work.
+4. A tile that a user has put on a core lies in that core's column, and its group with it.
 """
 
 from __future__ import annotations
@@ -45,23 +46,34 @@ class Wiring:
 
     Attributes:
         gdpus: GDPU of each op that runs on one, by position of the op in the module.
-        columns: grid column of each tile that is tied to one, by position of the op.
+        columns: grid column of each tile that is tied to one, or to a core, by position of the op.
     """
 
     gdpus: Mapping[int, int]
     columns: Mapping[int, int]
 
 
-def wire(module: Module, target: Target) -> Wiring:
+def wire(module: Module, target: Target, pinned: bool = False) -> Wiring:
     """Choose a GDPU for each op that needs one.
 
+    Args:
+        module: of the chip level.
+        target: the chip.
+        pinned: whether the crossbar of a tile that has one is the core that it must lie on.
+
     Raises:
-        CompileError: if there are such ops and no GDPU.
+        CompileError: if there are such ops and no GDPU, or none that is wired to the cores that a
+            user has chosen.
     """
     ops = module.ops
     work = [index for index, op in enumerate(ops) if runs_on(op, target) == GDPU]
+    fixed = {
+        index: target.column_of(op.integer("crossbar"))
+        for index, op in enumerate(ops)
+        if pinned and "crossbar" in op.attributes
+    }
     if not work:
-        return Wiring({}, {})
+        return Wiring({}, fixed)
     usable = range(target.gdpu.count.value)
     if not usable:
         raise CompileError(
@@ -71,7 +83,7 @@ def wire(module: Module, target: Target) -> Wiring:
     tied = target.gdpu.wiring.value == "column"
     makers = {result: i for i, op in enumerate(ops) for result in op.results if result}
     gdpus: dict[int, int] = {}
-    columns: dict[int, int] = {}
+    columns = dict(fixed)
     load = dict.fromkeys(usable, 0)
     tiles = dict.fromkeys(usable, 0)
     dealt = 0
@@ -81,7 +93,10 @@ def wire(module: Module, target: Target) -> Wiring:
     for group in groups:
         members = [index for index in group if ops[index].kind != "tile"]
         feeders = [index for index in group if ops[index].kind == "tile"]
-        if any(ops[index].kind in CELLS for index in members):
+        chosen_columns = {fixed[index]: index for index in feeders if index in fixed}
+        if chosen_columns:
+            chosen = _wired(chosen_columns, ops, len(usable))
+        elif any(ops[index].kind in CELLS for index in members):
             chosen = usable[dealt % len(usable)]
             dealt += 1
         else:
@@ -95,6 +110,28 @@ def wire(module: Module, target: Target) -> Wiring:
         load[chosen] += sum(_values(module, ops[index]) for index in members)
         tiles[chosen] += len(feeders)
     return Wiring(gdpus, columns)
+
+
+def _wired(columns: Mapping[int, int], ops: Sequence[Op], count: int) -> int:
+    """The GDPU of a group of which a user has put tiles into grid columns.
+
+    Args:
+        columns: in each such column one of the tiles.
+        ops: of the module.
+        count: number of GDPUs.
+
+    Raises:
+        CompileError: no GDPU is wired to all of them.
+    """
+    column, tile = next(iter(columns.items()))
+    if len(columns) == 1 and column < count:
+        return column
+    listed = " and ".join(str(each) for each in sorted(columns))
+    raise CompileError(
+        f"layer `{ops[tile].text('layer')}` feeds a GDPU, and its mapping puts all that feeds the "
+        f"same one into grid columns {listed}, to which no GDPU is wired",
+        "let the tiles that feed a GDPU lie in its grid column",
+    )
 
 
 def _groups(

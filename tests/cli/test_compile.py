@@ -15,7 +15,7 @@ import pytest
 
 import anacc
 from anacc.cli.compile import CALIBRATION_METHODS, CORRECTIONS, PACKINGS
-from anacc.errors import AnaccError, CompileError, FeedError, TargetError, UsageError
+from anacc.errors import AnaccError, CompileError, FeedError, MappingError, TargetError, UsageError
 from anacc.targets import load_target
 from anacc_passes import place
 from anacc_passes.ranges import METHODS
@@ -79,7 +79,7 @@ def test_options_reach_the_compiler(call: Call, files: Path, compiler: Compiler)
         "--calibration", files / "feed.npz", "--calibration-method", "entropy",
         "--read-mode", "1-phase", "--shape", "T=35", "--shape", "a=b=2", "--seed", 7,
         "--packing", "never", "--correction", "bias+range", "--row-copies", "never",
-        "--strict", "--state", "s=t",
+        "--strict", "--state", "s=t", "--mapping", files / "map.json",
         "--dump-ir", files / "ir", "--print-ir-after", "tile",
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
@@ -94,6 +94,7 @@ def test_options_reach_the_compiler(call: Call, files: Path, compiler: Compiler)
         "row_copies": "never",
         "strict": True,
         "states": {"s": "t"},
+        "mapping": files / "map.json",
         "dump_ir": files / "ir",
         "print_ir_after": "tile",
     }
@@ -197,6 +198,13 @@ WRONG: dict[str, tuple[dict[str, Any], type[AnaccError], str]] = {
     "read mode": ({"read_mode": 4}, TargetError, "`4`"),
     "target": ({"target": 3}, UsageError, "`target`.*int"),
     "model": ({"model": 3}, UsageError, "`model`.*int"),
+    "mapping": ({"mapping": 3}, UsageError, "`mapping`.*int"),
+    "mapping of nothing": ({"mapping": {"fc": {}}}, MappingError, "layer `fc`: `type`"),
+    "mapping of another model": (
+        {"mapping": {"fc": {"type": "Linear", "tiles_map": {}}}},
+        MappingError,
+        "layer `fc` of the mapping is no layer of the model",
+    ),
 }
 
 
@@ -281,6 +289,44 @@ def test_the_layers_of_a_program_are_compared(call: Call, files: Path) -> None:
     assert data["culprit"] is None and data["sentence"] in shown.stdout
     alone = call("run", program, "--input", feed, "--layers")
     assert alone.exit_code == 2 and "`--layers` needs a model" in alone.stderr
+
+
+def test_a_mapping_is_written_and_read(call: Call, files: Path) -> None:
+    compiled = ("compile", files / "model.onnx", "--calibration", files / "feed.npz")
+    call(*compiled, "-o", files / "free.bin", "--row-copies", "never")
+    shown = call("inspect", files / "free.bin", "--ibm-json")
+    assert shown.exit_code == 0, shown.stderr
+    mapping = json.loads(shown.stdout)
+    assert list(mapping) == ["MatMul_0"]
+    mapping["MatMul_0"]["tiles_map"] = {"4": {"5": mapping["MatMul_0"]["tiles_map"]["0"]["0"]}}
+    (files / "map.json").write_text(json.dumps(mapping))
+    placed = call(*compiled, "-o", files / "new.bin", "--mapping", files / "map.json")
+    assert placed.exit_code == 0, placed.stderr
+    written = call("inspect", files / "new.bin", "--ibm-json", files / "again.json")
+    assert (written.exit_code, written.stdout) == (0, "")
+    assert "again.json" in written.stderr
+    assert json.loads((files / "again.json").read_text()) == mapping
+    report = json.loads(call("inspect", files / "new.bin", "--json").stdout)
+    assert [tile["core"] for tile in report["tiles"]] == ["core 0.37"]
+    assert report["options"]["mapping"] == "given"
+
+
+def test_a_mapping_that_cannot_be_is_refused(call: Call, files: Path) -> None:
+    compiled = ("compile", files / "model.onnx", "-o", files / "new.bin", "--mapping")
+    absent = call(*compiled, files / "absent.json")
+    assert absent.exit_code == 1
+    assert "absent.json` cannot be read" in absent.stderr
+    (files / "map.json").write_text('{"fc": {"type": "Linear", "tiles_map": {}}}')
+    other = call(*compiled, files / "map.json")
+    assert other.exit_code == 1
+    assert "hint: the layers on crossbars are `MatMul_0`" in other.stderr
+    call(*compiled[:-1], "--calibration", files / "feed.npz")
+    repeated = call("inspect", files / "new.bin", "--ibm-json", files / "again.json")
+    assert repeated.exit_code == 2
+    assert "hint: compile the model with `--row-copies never`" in repeated.stderr
+    assert not (files / "again.json").exists()
+    itself = call("inspect", files / "new.bin", "--ibm-json", files / "new.bin")
+    assert itself.exit_code == 2 and "would overwrite an input" in itself.stderr
 
 
 def test_without_calibration_there_is_a_warning(call: Call, files: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 from anacc.errors import IrError
 from anacc.ir import Module
 from anacc.ir.parse import parse_module
+from anacc.mapping_file import read_mapping
 from anacc_passes.cut import Cut
 from anacc_passes.regions import Region, of_layer
 from anacc_passes.tiling.blocks import blocks_of_regions
@@ -70,9 +71,21 @@ def test_other_packings_cut_nothing(packing: str) -> None:
     assert regions(Cut(CHIP, packing, crossbars=1)(module())) == [(), ()]
 
 
-def test_given_regions_are_taken_as_they_are() -> None:
-    given = (Region((0, 30), (0, 5), 3, 1, 2),)
-    assert regions(Cut(CHIP, "densest", given={"second": given})(module())) == [(), given]
+def test_regions_of_a_mapping_are_taken_as_they_are() -> None:
+    rows = [(0, 12), (12, 20), (20, 30)]
+    parts = [
+        {
+            "tile_row_region": [0, last - first],
+            "tile_col_region": [2, 7],
+            "weight_row_region": [first, last],
+            "weight_col_region": [0, 5],
+        }
+        for first, last in rows
+    ]
+    places = {"1": {str(column): [part] for column, part in enumerate(parts)}}
+    mapping = read_mapping({"second": {"type": "Linear", "tiles_map": places}})
+    given = tuple(Region(span, (0, 5), 8 + column, 0, 2) for column, span in enumerate(rows))
+    assert regions(Cut(CHIP, "densest", mapping=mapping)(module())) == [(), given]
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from anacc.errors import MappingError
 from anacc.ir import Op
 from anacc.ir.cells import INITIAL_C, INITIAL_H
 from anacc.ir.module import AttributeValue
 from anacc_passes.binary16 import binary16
+from anacc_passes.gate_matrices import direction_name, matrix_name
 from anacc_passes.gates import (
     HIDDEN,
     INPUT,
@@ -19,11 +21,12 @@ from anacc_passes.gates import (
     functions_of_gates,
     on_gdpu,
 )
+from anacc_passes.regions import of_matrix
 from anacc_passes.tiling.builder import Builder, Tokens, balanced, bounds
 from anacc_passes.tiling.crossbar import codes_of, row_tiles, whole_parts
 from anacc_passes.tiling.direction import Direction, columns_of
 from anacc_passes.tiling.layout import natural, row_major
-from anacc_passes.tiling.matrix import Columns, Inputs, column_of_tiles
+from anacc_passes.tiling.matrix import Columns, Inputs, Piece, column_of_tiles
 from anacc_passes.tiling.movement import Movement, move
 from anacc_passes.tiling.samples import chosen_rows
 from anacc_passes.tiling.states import (
@@ -112,7 +115,7 @@ def _sweep(builder: Builder, op: Op, way: Direction, blocks: Sequence[Block]) ->
         initial_h=initial_state(builder, op, INITIAL_H, way.index, sizes),
         initial_c=initial_state(builder, op, INITIAL_C, way.index, sizes),
         stem=stem,
-        layer=op.origins[0] + (" reverse" if way.reverse else ""),
+        layer=direction_name(op, way.reverse),
     )
 
 
@@ -191,6 +194,8 @@ def _gates(builder: Builder, op: Op, sweep: Sweep, block: Block, number: int) ->
     """The column of tiles of one block and chunk; its channel of pre-activations."""
     first, last = bounds(sweep.sizes)[number]
     width, line = len(block.gates), block.lines[0]
+    name, columns = matrix_name(sweep.layer, block.label), (width * first, width * last)
+    rows = _rows(builder, op, sweep, block)
     weight, slope, offset = columns_of(block, sweep.way, first, last)
     ldpu = Columns(slope, offset, frozenset({"f16"}), 1.0)
     if line.bounds == (0.0, math.inf):
@@ -201,14 +206,38 @@ def _gates(builder: Builder, op: Op, sweep: Sweep, block: Block, number: int) ->
         builder,
         f"{sweep.stem}.gates",
         weight,
-        _rows(builder, op, sweep, block),
-        (width * first, width * last),
+        rows,
+        columns,
         ldpu,
         op.origins,
         tokens=sweep.steps,
-        layer=f"{sweep.layer} {block.label}".rstrip(),
+        layer=name,
+        pieces=_settled(op, name, rows, columns),
     )
     return gates
+
+
+def _settled(
+    op: Op, name: str, rows: Sequence[Inputs], columns: tuple[int, int]
+) -> list[tuple[Piece]] | None:
+    """The pieces of a column of tiles whose places a user has settled, None where they are free.
+
+    Raises:
+        MappingError: the user has cut the matrix otherwise.
+    """
+    places = {(region.rows, region.columns): region for region in of_matrix(op, name)}
+    if not places:
+        return None
+    for item in rows:
+        if (item.rows, columns) not in places:
+            (r0, r1), (c0, c1) = item.rows, columns
+            raise MappingError(
+                f"layer `{name}` of the mapping has no region of rows {r0}:{r1} and columns "
+                f"{c0}:{c1}, which its hidden units and the GDPUs need",
+                "move the regions of a recurrent layer, but cut it as `anacc inspect --ibm-json` "
+                "does",
+            )
+    return [(Piece(columns, places[item.rows, columns]),) for item in rows]
 
 
 def _cell(
