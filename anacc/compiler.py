@@ -32,7 +32,7 @@ from anacc_backends.emit import Origin, emit
 from anacc_passes.advance import Advance
 from anacc_passes.calibrate import Calibrate
 from anacc_passes.converter_noise import converter_noise
-from anacc_passes.cut import Cut
+from anacc_passes.cut_layers import Cut
 from anacc_passes.equalise import Equalise
 from anacc_passes.fuse import Fuse
 from anacc_passes.infrastructure import IMPORT, Pass, PassTiming, run_pipeline

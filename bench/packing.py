@@ -26,7 +26,7 @@ from anacc.frontend import import_model
 from anacc.ir import Module
 from anacc.targets import Target, load_target
 from anacc_passes.advance import Advance
-from anacc_passes.cut import regions, strips_of, usual_tiles
+from anacc_passes.cut_layers import regions, strips_of, usual_tiles
 from anacc_passes.fuse import Fuse
 from anacc_passes.integers import Integers
 from anacc_passes.normalise import Normalise

@@ -48,7 +48,7 @@ class Place:
             the blocks of a grouped layer share cores with each other, and tiles of at most half the
             rows and half the columns with each other; all others get a core of their own; if
             the chip has too few cores for that, as `always`.  `densest`: as `always`; layers have
-            been cut for it (`anacc_passes.cut`).
+            been cut for it (`anacc_passes.cut_layers`).
         pinned: whether the number of the crossbar of a tile that has one is that of its core.
     """
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from anacc.ir import Op
 from anacc.ir.module import AttributeValue
 from anacc.ir.parse import parse_module
-from anacc_passes.cut import Cut
+from anacc_passes.cut_layers import Cut
 from anacc_passes.regions import Region, as_attribute
 from anacc_passes.tile import Tile
 from anacc_passes.tiling.blocks import blocks
