@@ -12,13 +12,20 @@ from pathlib import Path
 import onnx
 
 from anacc.calibration import Feed, first_steps, prepared
-from anacc.errors import CompileError, FeedError
+from anacc.errors import CompileError, FeedError, UsageError
 from anacc.feeds import feed_name, synthetic_feed
 from anacc.frontend import import_model
 from anacc.frontend.source import Port as SourcePort
 from anacc.host_values import is_kind, is_tensor
 from anacc.ir import Module
-from anacc.options import checked_choice, checked_path, checked_seed, checked_sizes, checked_states
+from anacc.options import (
+    checked_chips,
+    checked_choice,
+    checked_path,
+    checked_seed,
+    checked_sizes,
+    checked_states,
+)
 from anacc.program.check import check
 from anacc.program.image import Image
 from anacc.program.manifest import Port
@@ -77,6 +84,8 @@ class PassOptions:
         method: calibration method.
         packing, correction, strict: as given.
         row_copies: whether rows that a tile leaves free hold copies of its rows.
+        chips: how many chips there are at most; None: as many as it takes.
+        reload: whether crossbars may be programmed anew between rounds.
     """
 
     target: Target
@@ -87,6 +96,8 @@ class PassOptions:
     correction: str = "bias"
     strict: bool = False
     row_copies: bool = True
+    chips: int | None = 1
+    reload: bool = False
 
 
 def pipeline(options: PassOptions) -> tuple[Pass, ...]:
@@ -117,9 +128,9 @@ def pipeline(options: PassOptions) -> tuple[Pass, ...]:
         # Settle the scale of each value.  From here on, scales are fixed.
         Quantise(),
         # Cut layers into crossbar tiles and streams.  From here on, values are channels.
-        Tile(target, read_mode, feeds, options.correction, options.row_copies),
+        Tile(target, read_mode, feeds, options.correction, options.row_copies, options.chips or 1),
         # Give each stream a unit, each tile its place on a crossbar.
-        Place(target, options.packing),
+        Place(target, options.packing, options.chips, options.reload),
         # Give each transfer its links.
         Route(target),
     )
@@ -154,6 +165,8 @@ def compile_image(
     packing: str = "auto",
     correction: str = "bias",
     row_copies: str = "auto",
+    chips: int | str = 1,
+    reload: bool = False,
     strict: bool = False,
     states: Mapping[str, str] | None = None,
     dump_ir: Path | None = None,
@@ -176,6 +189,8 @@ def compile_image(
         packing: `auto`, `always` or `never`; see `anacc_passes.place`.
         correction: `none`, `bias` or `bias+range`; see `anacc_passes.tiling.correction`.
         row_copies: `auto` or `never`: whether rows that a tile leaves free hold copies of its rows.
+        chips: how many chips there are, or `auto`: as many as it takes; see `anacc_passes.chips`.
+        reload: program crossbars anew between rounds, where the chips do not hold the model.
         strict: refuse a model of which a node runs on the host.
         states: for inputs that are states the name of the output that feeds them; `calibration`
             then is streams, see `anacc.streaming`, which run step by step in ONNX Runtime.
@@ -195,6 +210,7 @@ def compile_image(
     checked_choice("packing", packing, PACKINGS)
     checked_choice("row_copies", row_copies, ("auto", "never"))
     checked_choice("correction", correction, CORRECTIONS)
+    limit = checked_chips(chips, bool(reload))
     if print_ir_after is not None:
         checked_choice("pass", print_ir_after, (IMPORT, *(each.name for each in PASSES)))
     seed, sizes, states = checked_seed(seed), checked_sizes(shapes), checked_states(states)
@@ -205,6 +221,7 @@ def compile_image(
     mode = read_mode or chip.read_modes.default.value
     chip.read_mode(mode)
     _check_target(chip)
+    _check_chips(chip, limit)
     feeds = list(calibration) if calibration is not None else []
     synthetic = calibration is None
     if not feeds and not synthetic:
@@ -245,6 +262,8 @@ def compile_image(
         strict=bool(strict),
         # Where layers share crossbars, no rows are free.
         row_copies=row_copies == "auto" and packing != "always",
+        chips=limit,
+        reload=bool(reload),
     )
     module, timings = run_pipeline(
         module,
@@ -268,6 +287,8 @@ def compile_image(
             "packing": packing,
             "correction": correction,
             "row_copies": row_copies,
+            "chips": chips if limit is None else limit,
+            "reload": bool(reload),
             "shapes": sizes,
         },
         provenance=dict(_versions()),
@@ -295,6 +316,20 @@ def _check_target(chip: Target) -> None:
             f"target `{name}` has an `input.max_code` of {chip.input.max_code.value}, "
             f"and the codes of programs go up to {LARGEST_CODE}",
             f"set `input.max_code = {LARGEST_CODE}` in the target file",
+        )
+
+
+def _check_chips(chip: Target, count: int | None) -> None:
+    """Refuse more chips than the target allows.
+
+    Raises:
+        UsageError: naming the option.
+    """
+    most = chip.grid.max_chips.value
+    if count is not None and count > most:
+        raise UsageError(
+            f"`chips` is {count}, and a program for target `{chip.chip.name.value}` may use {most}",
+            "raise `grid.max_chips` in a target file and give it with --target",
         )
 
 

@@ -1,9 +1,12 @@
 """Give each stream a unit, and each tile its place on a crossbar.
 
-Before: chip ops without units.  After: every op has a unit of chip 0, every tile a `row` and a
-`column`; tiles of one core do not overlap; where a core is wired only to the GDPU of its grid
-column, a tile that feeds a GDPU lies in that column.  Nothing else changes.
+Before: chip ops without units.  After: every op has a unit, every tile a `row` and a `column`;
+tiles of one core and round do not overlap; where a core is wired only to the GDPU of its grid
+column, a tile that feeds a GDPU lies in that column.  Ops of later rounds have a `round`.  Nothing
+else changes.
 
+0. Where one chip is not enough, ops are divided over chips and rounds (`anacc_passes.chips`); each
+   chip of each round then is placed by itself.
 1. Ops of GDPUs get theirs, which ties the tiles that feed them to a column (`anacc_passes.wiring`).
 2. Tiles share crossbars as the packing policy says (`Place.packing`).  Tiles on one core run one
    after another: sharing saves cores and costs time.
@@ -25,6 +28,7 @@ from anacc.errors import CompileError, UsageError
 from anacc.ir import Module, Op
 from anacc.ir.chip_rules import channel
 from anacc.targets import Target
+from anacc_passes.chips import Pack, Packed, divide
 from anacc_passes.floorplan import Grid, Pull, Traffic, Transfer, floorplan
 from anacc_passes.packing import Rect, Spot, lower_bound, pack
 from anacc_passes.units import CORE, GDPU
@@ -48,10 +52,14 @@ class Place:
             the blocks of a grouped layer share cores with each other, and tiles of at most half the
             rows and half the columns with each other; all others get a core of their own; if
             the chip has too few cores for that, as `always`.
+        chips: how many chips there are at most; None: as many as it takes.
+        reload: whether crossbars may be programmed anew, where the chips do not hold the model.
     """
 
     target: Target
     packing: str = "auto"
+    chips: int | None = 1
+    reload: bool = False
     name = "place"
 
     def __post_init__(self) -> None:
@@ -65,10 +73,45 @@ class Place:
         """Place every op.
 
         Raises:
-            CompileError: if the chip has too few cores, or lacks a kind of unit.
+            CompileError: if the chips have too few cores, or lack a kind of unit.
         """
+        if self.chips == 1 and not self.reload:
+            return replace(module, ops=tuple(self._placed(module, 0)))
+        division = divide(module, self.target, self._pack(module), self.chips, self.reload)
+        if division is None:
+            raise _too_large(module, self.target, self.packing, self.chips, self.reload)
+        parts: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for index, place in enumerate(zip(division.rounds, division.chips, strict=True)):
+            parts[place].append(index)
+        placed = list(module.ops)
+        for (number, chip), members in parts.items():
+            inner = replace(module, ops=tuple(module.ops[index] for index in members))
+            for index, op in zip(members, self._placed(inner, chip), strict=True):
+                added = {"round": number} if number else {}
+                placed[index] = replace(op, attributes={**op.attributes, **added})
+        return replace(module, ops=tuple(placed))
+
+    def _pack(self, module: Module) -> Pack:
+        """How the tiles of some ops lie on crossbars, and whether a chip has as many."""
+
+        def pack_some(members: Sequence[int]) -> Packed:
+            inner = replace(module, ops=tuple(module.ops[index] for index in members))
+            spots, reason = _packing(inner, self.target, self.packing, wire(inner, self.target))
+            sizes = {tile: size_of(inner, inner.ops[tile]) for tile in spots}
+            return Packed(
+                {members[tile]: spot.crossbar for tile, spot in spots.items()},
+                {members[tile]: size.rows * size.columns for tile, size in sizes.items()},
+                reason is None,
+            )
+
+        return pack_some
+
+    def _placed(self, module: Module, chip: int) -> list[Op]:
+        """The ops of one chip with their units."""
         wiring = wire(module, self.target)
-        spots = _crossbars(module, self.target, self.packing, wiring)
+        spots, reason = _packing(module, self.target, self.packing, wiring)
+        if reason is not None:
+            raise _refusal(module, spots, reason, self.packing)
         cores = floorplan(self.target, _traffic(module, self.target, wiring, spots))
         placed = []
         bridged = 0
@@ -77,14 +120,14 @@ class Place:
         for index, op in enumerate(module.ops):
             if op.kind == "tile":
                 spot = spots[index]
-                unit = f"core 0.{cores[spot.crossbar]}"
+                unit = f"core {chip}.{cores[spot.crossbar]}"
                 op = replace(
                     op, attributes={**op.attributes, "row": spot.row, "column": spot.column}
                 )
             elif runs_on(op, self.target) == GDPU:
-                unit = f"gdpu 0.{wiring.gdpus[index]}"
+                unit = f"gdpu {chip}.{wiring.gdpus[index]}"
             elif runs_on(op, self.target) == CORE:
-                unit = f"core 0.{self._ldpu(op, units, load)}"
+                unit = f"core {chip}.{self._ldpu(op, units, load)}"
             elif op.kind == "pointwise":
                 node = op.origins[0] if op.origins else op.kind
                 raise CompileError(
@@ -92,21 +135,23 @@ class Place:
                     "add it to `gdpu.functions` in a target file and give it with --target",
                 )
             elif op.kind in _BRIDGE_KINDS:
-                unit = f"bridge 0.{self._bridge(bridged, op)}"
+                unit = f"bridge {chip}.{self._bridge(bridged, op)}"
                 bridged += 1
             else:
                 unit = "host 0.0"
             load[unit] += 1
             units.update(dict.fromkeys(op.results, unit))
             placed.append(replace(op, unit=unit))
-        return replace(module, ops=tuple(placed))
+        return placed
 
     def _ldpu(self, op: Op, units: Mapping[str, str], load: Counter[str]) -> int:
         """The core whose LDPU computes an op: where an operand is made, or the idlest."""
         for name in op.operands:
             if units.get(name, "").startswith("core "):
                 return int(units[name].rpartition(".")[2])
-        return min(range(self.target.cores), key=lambda core: (load[f"core 0.{core}"], core))
+        busy = Counter({int(unit.rpartition(".")[2]): streams for unit, streams in load.items()
+                        if unit.startswith("core ")})  # fmt: skip
+        return min(range(self.target.cores), key=lambda core: (busy[core], core))
 
     def _bridge(self, turn: int, op: Op) -> int:
         count = self.target.bridge.count.value
@@ -125,26 +170,55 @@ def size_of(module: Module, op: Op) -> Rect:
     return Rect(rows, columns)
 
 
-def _crossbars(module: Module, target: Target, packing: str, wiring: Wiring) -> dict[int, Spot]:
-    """The place of each tile (by position of the op) on crossbars that are not yet cores.
-
-    Raises:
-        CompileError: if they are more than the target has.
-    """
+def _packing(
+    module: Module, target: Target, packing: str, wiring: Wiring
+) -> tuple[dict[int, Spot], str | None]:
+    """The place of each tile (by position of the op) on crossbars that are not yet cores, and why
+    one chip has no place for them, if so."""
     tiles = [index for index, op in enumerate(module.ops) if op.kind == "tile"]
     policies = {"never": ["never"], "always": ["always"], "auto": ["auto", "always"]}[packing]
     spots: dict[int, Spot] = {}
+    reason = None
     for policy in policies:
         spots = _packed(module, target, wiring, _pools(module, target, tiles, policy))
-        if _overflow(target, wiring, spots) is None:
-            return spots
-    reason = _overflow(target, wiring, spots)
+        reason = _overflow(target, wiring, spots)
+        if reason is None:
+            break
+    return spots, reason
+
+
+def _refusal(
+    module: Module, spots: Mapping[int, Spot], reason: str, packing: str, chips: bool = True
+) -> CompileError:
+    """The error of a model that has no place."""
     layers = _layers_by_crossbars(module, spots)
     most = ", ".join(f"`{name}` ({count})" for name, count in layers[:LAYERS_NAMED])
-    hint = "raise `grid.rows` or `grid.columns` in a target file and give it with --target"
+    hint = "use more chips with --chips auto, " if chips else ""
+    hint += "run in rounds with --reload, or raise `grid.rows` or `grid.columns` in a target file "
+    hint += "and give it with --target"
     if packing == "never":
         hint += ", or let layers share cores with --packing always"
-    raise CompileError(f"{reason}; the layers that take the most cores are {most}", hint)
+    return CompileError(f"{reason}; the layers that take the most cores are {most}", hint)
+
+
+def _too_large(
+    module: Module, target: Target, packing: str, chips: int | None, reload: bool
+) -> CompileError:
+    """The error of a model that all chips together do not hold."""
+    spots, _ = _packing(module, target, packing, Wiring({}, {}))
+    count = target.grid.max_chips.value if chips is None else chips
+    needed = len({spot.crossbar for spot in spots.values()})
+    name = target.chip.name.value
+    reason = f"the model needs {needed} cores and {count} chips of target `{name}` have "
+    reason += f"{count * target.cores}"
+    if needed <= count * target.cores:
+        reason += ", but no cut was found of which each part fits a chip"
+    if reload:
+        reason = f"a recurrent layer or a column of the model does not fit {count} chips of "
+        reason += f"target `{name}` at once, even with --reload"
+        hint = "give more chips with --chips, or raise `grid.rows` in a target file"
+        return CompileError(reason, hint)
+    return _refusal(module, spots, reason, packing, chips is not None)
 
 
 def _pools(module: Module, target: Target, tiles: Sequence[int], policy: str) -> list[list[int]]:
