@@ -170,7 +170,7 @@ def compile_command(
     made = report(image)
     cores, segments = made["cores"], made["program"]["segments"]
     chain = f" on {cores['chips']} chips" if cores["chips"] > 1 else ""
-    rounds = f" in {cores['rounds']} rounds" if cores.get("rounds", 1) > 1 else ""
+    rounds = f" in {cores['rounds']} rounds" if cores["rounds"] > 1 else ""
     write_note(
         f"wrote `{output}`: {cores['used']} of {cores['available']} cores{chain}{rounds}, "
         f"{segments} host "

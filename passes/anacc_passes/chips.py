@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from anacc.ir import Module
 from anacc.targets import Target
@@ -65,10 +65,22 @@ Pack = Callable[[Sequence[int]], Packed]
 
 @dataclass(frozen=True)
 class Division:
-    """Where each op is: its chip and its round, both from 0; the host's have chip 0."""
+    """Where each op is.
+
+    Attributes:
+        chips: its chip, from 0.
+        rounds: its round, from 0.
+        traffic: values per sample that pass between rounds and chips, once for each boundary.
+    """
 
     chips: tuple[int, ...]
     rounds: tuple[int, ...]
+    traffic: int = 0
+
+    @property
+    def parts(self) -> tuple[int, int]:
+        """How many rounds there are, and how many chips in all of them."""
+        return 1 + max(self.rounds), len(set(zip(self.chips, self.rounds, strict=True)))
 
 
 def divide(
@@ -86,9 +98,19 @@ def divide(
     Returns:
         The division; None if no cut was found that the chips hold.
     """
-    graph = stream_graph(module, target)
-    search = _Search(graph, target, pack, chips, reload)
-    return search.found()
+    everything = range(len(module.ops))
+    whole = pack(everything)
+    if whole.fits:
+        return Division((0,) * len(everything), (0,) * len(everything))
+    # Columns of row tiles stay whole unless that takes more rounds, chips or traffic.
+    found = (
+        _Search(
+            stream_graph(module, target, columns), target, pack, chips, reload, whole.shares()
+        ).found()
+        for columns in (True, False)
+    )
+    divisions = [division for division in found if division is not None]
+    return min(divisions, key=lambda division: (division.parts, division.traffic), default=None)
 
 
 @dataclass
@@ -100,15 +122,10 @@ class _Search:
     pack: Pack
     chips: int | None
     reload: bool
-    shares: dict[int, int] = field(default_factory=dict)
+    shares: dict[int, int]
 
     def found(self) -> Division | None:
-        everything = [op for ops in self.graph.nodes for op in ops]
-        whole = self.pack(everything)
-        count = 1 + max(everything, default=-1)
-        if whole.fits:
-            return Division((0,) * count, (0,) * count)
-        self.shares = whole.shares()
+        """The division; None if no cut is found."""
         capacity = self.target.cores * UNIT
         for _ in range(ATTEMPTS):
             places = self._places(capacity)
@@ -116,7 +133,7 @@ class _Search:
                 return None
             crowded = self._crowded(places)
             if not crowded:
-                return self._division(places, count)
+                return self._division(places)
             before = dict(self.shares)
             for packed in crowded:
                 self.shares.update(packed.shares())
@@ -146,9 +163,7 @@ class _Search:
         together."""
         graph, chips = self.graph, self.chips or 1
         costs = crossings(graph.nets, len(weights))
-        group_of = [0] * len(weights)
-        for number, (first, last) in enumerate(graph.groups):
-            group_of[first:last] = [number] * (last - first)
+        group_of = group_numbers(graph)
         grouped = [sum(weights[first:last]) for first, last in graph.groups]
         starts = [first for first, _ in graph.groups]
         room = capacity * chips
@@ -162,7 +177,7 @@ class _Search:
             before[group_of[node]].update(group_of[source] for source in sources)
         for number, earlier in enumerate(before):
             earlier.discard(number)
-        nets = _contracted(graph.nets, group_of)
+        nets = contracted(graph.nets, group_of)
         parts_of = Parts(numbered(found, len(starts)), grouped, nets, [*map(sorted, before)])
         parts_of.improve(room)
         return [parts_of.parts[group] for group in group_of]
@@ -204,15 +219,30 @@ class _Search:
         packings = (self.pack(sorted(ops)) for _, ops in sorted(given.items()))
         return [packed for packed in packings if not packed.fits]
 
-    def _division(self, places: Sequence[tuple[int, int]], count: int) -> Division:
+    def _division(self, places: Sequence[tuple[int, int]]) -> Division:
+        count = sum(map(len, self.graph.nodes))
         rounds, chips = [0] * count, [0] * count
         for (number, chip), ops in zip(places, self.graph.nodes, strict=True):
             for op in ops:
                 rounds[op], chips[op] = number, chip
-        return Division(tuple(chips), tuple(rounds))
+        traffic = 0
+        for net in self.graph.nets:
+            first, *_, last = sorted(places[node][0] for node in net.nodes)
+            traffic += net.values * (last - first)
+            by_round: dict[int, list[int]] = defaultdict(list)
+            for number, chip in (places[node] for node in net.nodes):
+                by_round[number].append(chip)
+            traffic += net.values * sum(max(ends) - min(ends) for ends in by_round.values())
+        return Division(tuple(chips), tuple(rounds), traffic)
 
 
-def _contracted(nets: Sequence[Net], group_of: Sequence[int]) -> list[Net]:
+def group_numbers(graph: StreamGraph) -> list[int]:
+    """The number of each node's group."""
+    return [number for number, (first, last) in enumerate(graph.groups) for _ in range(first, last)]
+
+
+def contracted(nets: Sequence[Net], group_of: Sequence[int]) -> list[Net]:
+    """The nets between groups of nodes."""
     found = []
     for net in nets:
         ends = tuple(sorted({group_of[node] for node in net.nodes}))

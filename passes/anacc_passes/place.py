@@ -31,13 +31,12 @@ from anacc.targets import Target
 from anacc_passes.chips import Pack, Packed, divide
 from anacc_passes.floorplan import Grid, Pull, Traffic, Transfer, floorplan
 from anacc_passes.packing import Rect, Spot, lower_bound, pack
+from anacc_passes.refusal import refusal
+from anacc_passes.route import chip_of, chips_of, round_of
 from anacc_passes.units import CORE, GDPU
 from anacc_passes.wiring import Wiring, runs_on, wire
 
 PACKINGS = ("auto", "always", "never")
-
-LAYERS_NAMED = 5
-"""How many layers the error of a model that does not fit names."""
 
 _BRIDGE_KINDS = ("gather", "regroup")
 
@@ -79,7 +78,9 @@ class Place:
             return replace(module, ops=tuple(self._placed(module, 0)))
         division = divide(module, self.target, self._pack(module), self.chips, self.reload)
         if division is None:
-            raise _too_large(module, self.target, self.packing, self.chips, self.reload)
+            spots, _ = _packing(module, self.target, self.packing, Wiring({}, {}))
+            how = self.packing, self.chips, self.reload
+            raise refusal(module, self.target, spots, None, *how)
         parts: dict[tuple[int, int], list[int]] = defaultdict(list)
         for index, place in enumerate(zip(division.rounds, division.chips, strict=True)):
             parts[place].append(index)
@@ -111,7 +112,7 @@ class Place:
         wiring = wire(module, self.target)
         spots, reason = _packing(module, self.target, self.packing, wiring)
         if reason is not None:
-            raise _refusal(module, spots, reason, self.packing)
+            raise refusal(module, self.target, spots, reason, self.packing)
         cores = floorplan(self.target, _traffic(module, self.target, wiring, spots))
         placed = []
         bridged = 0
@@ -187,40 +188,6 @@ def _packing(
     return spots, reason
 
 
-def _refusal(
-    module: Module, spots: Mapping[int, Spot], reason: str, packing: str, chips: bool = True
-) -> CompileError:
-    """The error of a model that has no place."""
-    layers = _layers_by_crossbars(module, spots)
-    most = ", ".join(f"`{name}` ({count})" for name, count in layers[:LAYERS_NAMED])
-    hint = "use more chips with --chips auto, " if chips else ""
-    hint += "run in rounds with --reload, or raise `grid.rows` or `grid.columns` in a target file "
-    hint += "and give it with --target"
-    if packing == "never":
-        hint += ", or let layers share cores with --packing always"
-    return CompileError(f"{reason}; the layers that take the most cores are {most}", hint)
-
-
-def _too_large(
-    module: Module, target: Target, packing: str, chips: int | None, reload: bool
-) -> CompileError:
-    """The error of a model that all chips together do not hold."""
-    spots, _ = _packing(module, target, packing, Wiring({}, {}))
-    count = target.grid.max_chips.value if chips is None else chips
-    needed = len({spot.crossbar for spot in spots.values()})
-    name = target.chip.name.value
-    reason = f"the model needs {needed} cores and {count} chips of target `{name}` have "
-    reason += f"{count * target.cores}"
-    if needed <= count * target.cores:
-        reason += ", but no cut was found of which each part fits a chip"
-    if reload:
-        reason = f"a recurrent layer or a column of the model does not fit {count} chips of "
-        reason += f"target `{name}` at once, even with --reload"
-        hint = "give more chips with --chips, or raise `grid.rows` in a target file"
-        return CompileError(reason, hint)
-    return _refusal(module, spots, reason, packing, chips is not None)
-
-
 def _pools(module: Module, target: Target, tiles: Sequence[int], policy: str) -> list[list[int]]:
     """Which tiles may share crossbars: each pool with itself only."""
     if policy == "always":
@@ -290,14 +257,6 @@ def _overflow(target: Target, wiring: Wiring, spots: Mapping[int, Spot]) -> str 
     return None
 
 
-def _layers_by_crossbars(module: Module, spots: Mapping[int, Spot]) -> list[tuple[str, int]]:
-    """Each layer with the number of crossbars that it lies on, most first."""
-    found: dict[str, set[int]] = defaultdict(set)
-    for index, spot in spots.items():
-        found[module.ops[index].text("layer")].add(spot.crossbar)
-    return sorted(((name, len(bars)) for name, bars in found.items()), key=lambda x: (-x[1], x[0]))
-
-
 def _traffic(module: Module, target: Target, wiring: Wiring, spots: Mapping[int, Spot]) -> Traffic:
     """What crossbars exchange with each other and get from GDPUs."""
     makers = {name: i for i, op in enumerate(module.ops) for name in op.results if name}
@@ -346,23 +305,33 @@ def placement_report(module: Module, target: Target) -> dict[str, Any]:
     """
     tiles = [op for op in module.ops if op.kind == "tile"]
     sizes = [size_of(module, op) for op in tiles]
-    by_core: dict[int, list[Op]] = defaultdict(list)
+    by_core: dict[tuple[int, int, int], list[Op]] = defaultdict(list)
     for op in tiles:
-        by_core[core_of(op)].append(op)
+        by_core[chip_of(op), core_of(op), round_of(op)].append(op)
     rows, columns = target.crossbar.rows.value, target.crossbar.columns.value
     packed = []
-    for core, members in sorted(by_core.items()):
+    for (chip, core, _), members in sorted(by_core.items()):
         if len(members) > 1:
             products = [_products(module, op) for op in members]
             layers = [op.text("layer") for op in members]
             packed.append(
-                {"core": core, "tiles": layers, "mvms": sum(products), "longest": max(products)}
+                {
+                    "core": core,
+                    **({"chip": chip} if chip else {}),
+                    "tiles": layers,
+                    "mvms": sum(products),
+                    "longest": max(products),
+                }
             )
     grid, makers = Grid(target), module.producers()
-    pairs = [(core_of(makers[op.operands[3]]), core_of(op)) for op in tiles if op.operands[3]]
+    pairs = [
+        (core_of(makers[op.operands[3]]), core_of(op))
+        for op in tiles
+        if op.operands[3] and _together(makers[op.operands[3]], op)
+    ]
     return {
-        "cores_used": len(by_core),
-        "cores_available": target.cores,
+        "cores_used": len({str(op.unit) for op in tiles}),
+        "cores_available": chips_of(module) * target.cores,
         "cells_used": sum(op.integer("cells") for op in tiles),
         "cells_available": len(by_core) * rows * columns,
         "packed_cores": packed,
@@ -379,6 +348,11 @@ def placement_report(module: Module, target: Target) -> dict[str, Any]:
             },
         },
     }
+
+
+def _together(op: Op, other: Op) -> bool:
+    """Whether two tiles are on the same chip in the same round."""
+    return (chip_of(op), round_of(op)) == (chip_of(other), round_of(other))
 
 
 def core_of(op: Op) -> int:

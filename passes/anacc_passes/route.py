@@ -146,6 +146,12 @@ def round_of(op: Op) -> int:
     return op.integer("round") if "round" in op.attributes else 0
 
 
+def between_chips(op: Op, readers: Iterable[Op]) -> tuple[int, int]:
+    """The first and the last chip that a value of an op meets, its own among them."""
+    ends = [chip_of(op), *(chip_of(reader) for reader in readers if _meet(op, reader))]
+    return min(ends), max(ends)
+
+
 def _node(op: Op) -> Node:
     """The unit of an op."""
     kind, _, place = str(op.unit).partition(" ")
@@ -205,9 +211,9 @@ class _Router:
     def between_chips(self, op: Op, readers: Iterable[Op]) -> Iterable[int]:
         """The links that a value crosses between its chip and those of its readers."""
         inner, here = self.chips * len(self.numbers), chip_of(op)
-        ends = [chip_of(reader) for reader in readers if _meet(op, reader)]
-        yield from (inner + 2 * chip for chip in range(here, max(ends, default=here)))
-        yield from (inner + 2 * chip + 1 for chip in range(min(ends, default=here), here))
+        first, last = between_chips(op, readers)
+        yield from (inner + 2 * chip for chip in range(here, last))
+        yield from (inner + 2 * chip + 1 for chip in range(first, here))
 
     def _cost(self, path: list[int], taken: set[int]) -> tuple[int, int, int]:
         """New links, traffic on the busiest of them, traffic on all of them."""

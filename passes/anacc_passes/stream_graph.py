@@ -66,9 +66,15 @@ def crossings(nets: Iterable[Net], count: int) -> list[int]:
     return list(accumulate(steps))
 
 
-def stream_graph(module: Module, target: Target) -> StreamGraph:
-    """The graph of a chip-level module, in time near linear in its ops and channels."""
-    members = _together(module, target)
+def stream_graph(module: Module, target: Target, whole: bool = True) -> StreamGraph:
+    """The graph of a chip-level module, in time near linear in its ops and channels.
+
+    Args:
+        module: chip level.
+        target: each of the chips.
+        whole: whether columns of row tiles stay together.
+    """
+    members = _together(module, target, whole)
     node_of = {op: node for node, ops in enumerate(members) for op in ops}
     makers = {name: i for i, op in enumerate(module.ops) for name in op.results if name}
     edges: set[tuple[int, int]] = set()
@@ -90,16 +96,19 @@ def stream_graph(module: Module, target: Target) -> StreamGraph:
     return StreamGraph(nodes, tuple(_nets(module, ranks)), tuple(map(tuple, before)), tuple(groups))
 
 
-def _together(module: Module, target: Target) -> list[list[int]]:
+def _together(module: Module, target: Target, whole: bool) -> list[list[int]]:
     """The ops of each node, nodes in the order of their first ops."""
     ops = module.ops
-    chains = _chains(ops)
+    chains = _chains(ops) if whole else []
     ties = tied_groups(ops, target)
-    for links in ([*ties, *chains], ties, []):
-        found = _components(len(ops), links)
-        # Ties of many columns can join more than a chip holds; then partial sums may cross chips.
-        if all(_tiles(ops, group) <= target.cores for group in found):
-            return found
+    found = _components(len(ops), [*ties, *chains])
+    # Ties of many columns can join more than a chip holds; then partial sums may cross chips.
+    for links in (ties, []):
+        large = {op for group in found if _tiles(ops, group) > target.cores for op in group}
+        kept = [group for group in found if group[0] not in large]
+        inner = [link for link in links if link[0] in large]
+        apart = _components(len(ops), inner)
+        found = sorted([*kept, *(group for group in apart if group[0] in large)])
     return found
 
 
@@ -165,5 +174,10 @@ def _nets(module: Module, ranks: Mapping[int, int]) -> Iterable[Net]:
                     ends.setdefault(name, set()).add(ranks[position])
     for name, nodes in ends.items():
         if len(nodes) > 1:
-            kind = channel(module, name)
-            yield Net(kind.tokens * kind.token_size, tuple(sorted(nodes)))
+            yield Net(values_of(module, name), tuple(sorted(nodes)))
+
+
+def values_of(module: Module, name: str) -> int:
+    """Values of a channel per sample."""
+    kind = channel(module, name)
+    return kind.tokens * kind.token_size
