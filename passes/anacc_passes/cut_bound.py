@@ -40,7 +40,7 @@ MAX_ENDS = 200_000
 """Ends of nets up to which flows are computed; the bound of a larger graph is 0."""
 
 _LARGEST = 2**30
-"""SciPy's capacities have 32 bits."""
+"""SciPy's capacities and flows have 32 bits."""
 
 Reals = npt.NDArray[np.float64]
 
@@ -66,22 +66,29 @@ def traffic_bound(nets: Sequence[Net], weights: Sequence[float], capacity: float
     apart: dict[int, list[Net]] = defaultdict(list)
     for net in nets:
         apart[int(labels[net.nodes[0]])].append(net)
-    # What lies apart crosses by itself.
-    return int(
-        sum(_bound(own, np.where(labels == k, mass, 0), capacity) for k, own in apart.items())
-    )
+    return int(sum(_component(own, mass, capacity) for own in apart.values()))
+
+
+def _component(nets: Sequence[Net], mass: Reals, capacity: float) -> float:
+    """The bound of the nodes of some nets alone: what lies apart crosses by itself."""
+    nodes = sorted({node for net in nets for node in net.nodes})
+    place = {node: position for position, node in enumerate(nodes)}
+    inner = [Net(net.values, tuple(place[node] for node in net.nodes)) for net in nets]
+    return _bound(inner, mass[nodes], capacity)
 
 
 def _bound(nets: Sequence[Net], mass: Reals, capacity: float) -> float:
-    """The bound of nodes that hang together; those of others have no mass."""
+    """The bound of nodes that hang together, each an end of a net."""
     total = mass.sum()
     if total <= capacity:
         return 0.0
     incident = np.zeros(len(mass))
     for net in nets:
         incident[list(net.nodes)] += net.values
-    stretch = np.minimum(np.cumsum(mass) * ROOTS // total, ROOTS - 1)
-    roots = {int(np.argmax(np.where(stretch == k, incident, -1.0))) for k in range(ROOTS)}
+    place = np.minimum(np.cumsum(mass) * ROOTS / total, ROOTS - 1e-9)
+    stretch = np.floor(place)
+    incident -= np.abs(place - stretch - 0.5)  # of equal ones, that in the middle
+    roots = {int(np.argmax(np.where(stretch == k, incident, -1.0))) for k in set(stretch)}
     best = 0.0
     for root in sorted(roots):
         demand = incident[root] / total
@@ -94,18 +101,11 @@ def _bound(nets: Sequence[Net], mass: Reals, capacity: float) -> float:
 
 def _flow(nets: Sequence[Net], mass: Reals, root: int, demand: float) -> Reals:
     """What flows from each node to the root, if each offers its weight times `demand`."""
-    used = sorted({node for net in nets for node in net.nodes})
-    if len(used) < len(mass):  # only what hangs together
-        place = {node: position for position, node in enumerate(used)}
-        inner = [Net(net.values, tuple(place[node] for node in net.nodes)) for net in nets]
-        whole = np.zeros(len(mass))
-        whole[used] = _flow(inner, mass[used], place[root], demand)
-        return whole
     count = len(mass)
-    wanted = np.floor(mass * demand)
+    wanted = mass * demand
     wanted[root] = 0
-    # Rounded down, a flow is one of the true capacities too.
-    scale = max(1.0, wanted.sum() / _LARGEST, max(net.values for net in nets) / _LARGEST)
+    # In units of `scale`, rounded down, a flow is one of the true capacities too.
+    scale = max(wanted.sum(), float(sum(net.values for net in nets))) / _LARGEST
     sources: list[int] = []
     sinks: list[int] = []
     room: list[int] = []

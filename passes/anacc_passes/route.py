@@ -5,8 +5,8 @@ result the numbers of the links that its values cross, sorted, each once; () whe
 
 1. Cores have links to their neighbours, each way.  A core column shares one link to its GDPU and
    one from it; where any core reaches any GDPU, all cores share one link to and from each.
-2. What goes to or comes from the bridge or the host uses no link: activations between layers leave
-   the chip, as in the demonstrations of the chip.
+2. What goes to or comes from the bridge or the host uses no link on the chip: activations between
+   layers leave the chip, as in the demonstrations of the chip.  The host reaches every chip.
 3. Chips form a chain.  A transfer between two of them crosses the link between each two neighbours
    on the way and no other: it leaves and enters a chip at its port, as what the bridge moves does.
    What waits for a later round waits in the memory of the host, and crosses none.
