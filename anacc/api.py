@@ -228,6 +228,8 @@ def compile(
     packing: str = "auto",
     correction: str = "bias",
     row_copies: str = "auto",
+    chips: int | Literal["auto"] = 1,
+    reload: bool = False,
     states: Mapping[str, str] | None = None,
     strict: bool = False,
     mapping: str | os.PathLike[str] | Mapping[str, Any] | None = None,
@@ -250,6 +252,10 @@ def compile(
             calibration data: `none`, `bias` or `bias+range`.
         row_copies: `auto`: rows that a tile leaves free hold copies of its rows where converters
             would hardly resolve its sums; `never`.
+        chips: how many chips there are; `auto`: as many as the model needs.  The layers are cut
+            over a chain of chips so that least crosses the links between them.
+        reload: run a model that the chips do not hold in rounds: crossbars are programmed anew
+            when the whole batch has passed, which the report counts.
         strict: refuse a model of which a node runs on the host.
         states: of a streaming model: for inputs that are states the name of the output that feeds
             them.  `calibration` then is streams, as for `Program.run_steps`.
@@ -286,6 +292,8 @@ def compile(
         packing=packing,
         correction=correction,
         row_copies=row_copies,
+        chips=chips,
+        reload=reload,
         strict=strict,
         states=states,
         mapping=mapping,

@@ -14,14 +14,21 @@ from typing import Any
 import onnx
 
 from anacc.calibration import Feed, first_steps, prepared
-from anacc.errors import CompileError, FeedError
+from anacc.errors import CompileError, FeedError, UsageError
 from anacc.feeds import feed_name, synthetic_feed
 from anacc.frontend import import_model
 from anacc.frontend.source import Port as SourcePort
 from anacc.host_values import is_kind, is_tensor
 from anacc.ir import Module
 from anacc.mapping_file import MappingFile, read_mapping
-from anacc.options import checked_choice, checked_path, checked_seed, checked_sizes, checked_states
+from anacc.options import (
+    checked_chips,
+    checked_choice,
+    checked_path,
+    checked_seed,
+    checked_sizes,
+    checked_states,
+)
 from anacc.program.check import check
 from anacc.program.image import Image
 from anacc.program.manifest import Port
@@ -83,6 +90,8 @@ class PassOptions:
         packing, correction, strict: as given.
         row_copies: whether rows that a tile leaves free hold copies of its rows.
         mapping: where a user wants layers to lie.
+        chips: how many chips there are at most; None: as many as it takes.
+        reload: whether crossbars may be programmed anew between rounds.
     """
 
     target: Target
@@ -94,6 +103,15 @@ class PassOptions:
     strict: bool = False
     row_copies: bool = True
     mapping: MappingFile | None = None
+    chips: int | None = 1
+    reload: bool = False
+
+
+def _crossbars(options: PassOptions) -> int | None:
+    """How many crossbars there are; None: never too few, for they are programmed anew."""
+    if options.reload:
+        return None
+    return options.target.cores * (options.chips or options.target.grid.max_chips.value)
 
 
 def pipeline(options: PassOptions) -> tuple[Pass, ...]:
@@ -124,11 +142,11 @@ def pipeline(options: PassOptions) -> tuple[Pass, ...]:
         # Settle the scale of each value.  From here on, scales are fixed.
         Quantise(),
         # Where crossbars are short, cut layers so that they fill them.
-        Cut(target, options.packing, target.cores, options.mapping),
+        Cut(target, options.packing, _crossbars(options), options.mapping),
         # Cut layers into crossbar tiles and streams.  From here on, values are channels.
-        Tile(target, read_mode, feeds, options.correction, options.row_copies),
+        Tile(target, read_mode, feeds, options.correction, options.row_copies, options.chips or 1),
         # Give each stream a unit, each tile its place on a crossbar.
-        Place(target, options.packing, options.mapping is not None),
+        Place(target, options.packing, options.mapping is not None, options.chips, options.reload),
         # Give each transfer its links.
         Route(target),
     )
@@ -163,6 +181,8 @@ def compile_image(
     packing: str = "auto",
     correction: str = "bias",
     row_copies: str = "auto",
+    chips: int | str = 1,
+    reload: bool = False,
     strict: bool = False,
     states: Mapping[str, str] | None = None,
     mapping: str | os.PathLike[str] | Mapping[str, Any] | None = None,
@@ -186,6 +206,8 @@ def compile_image(
         packing: `auto`, `always`, `never` or `densest`; see `anacc_passes.place`.
         correction: `none`, `bias` or `bias+range`; see `anacc_passes.tiling.correction`.
         row_copies: `auto` or `never`: whether rows that a tile leaves free hold copies of its rows.
+        chips: how many chips there are, or `auto`: as many as it takes; see `anacc_passes.chips`.
+        reload: program crossbars anew between rounds, where the chips do not hold the model.
         strict: refuse a model of which a node runs on the host.
         states: for inputs that are states the name of the output that feeds them; `calibration`
             then is streams, see `anacc.streaming`, which run step by step in ONNX Runtime.
@@ -206,6 +228,7 @@ def compile_image(
     checked_choice("packing", packing, PACKINGS)
     checked_choice("row_copies", row_copies, ("auto", "never"))
     checked_choice("correction", correction, CORRECTIONS)
+    limit = checked_chips(chips, bool(reload))
     if print_ir_after is not None:
         checked_choice("pass", print_ir_after, (IMPORT, *(each.name for each in PASSES)))
     seed, sizes, states = checked_seed(seed), checked_sizes(shapes), checked_states(states)
@@ -219,6 +242,7 @@ def compile_image(
     chip.read_mode(mode)
     _check_target(chip)
     wanted = None if mapping is None else read_mapping(mapping)
+    _check_chips(chip, limit)
     feeds = list(calibration) if calibration is not None else []
     synthetic = calibration is None
     if not feeds and not synthetic:
@@ -260,6 +284,8 @@ def compile_image(
         # Where layers share crossbars, or a user says what lies where, no rows are free.
         row_copies=row_copies == "auto" and packing not in ("always", "densest") and wanted is None,
         mapping=wanted,
+        chips=limit,
+        reload=bool(reload),
     )
     module, timings = run_pipeline(
         module,
@@ -283,6 +309,8 @@ def compile_image(
             "packing": packing,
             "correction": correction,
             "row_copies": row_copies,
+            "chips": chips if limit is None else limit,
+            "reload": bool(reload),
             "shapes": sizes,
             **({} if wanted is None else {"mapping": "given"}),
         },
@@ -311,6 +339,20 @@ def _check_target(chip: Target) -> None:
             f"target `{name}` has an `input.max_code` of {chip.input.max_code.value}, "
             f"and the codes of programs go up to {LARGEST_CODE}",
             f"set `input.max_code = {LARGEST_CODE}` in the target file",
+        )
+
+
+def _check_chips(chip: Target, count: int | None) -> None:
+    """Refuse more chips than the target allows.
+
+    Raises:
+        UsageError: naming the option.
+    """
+    most = chip.grid.max_chips.value
+    if count is not None and count > most:
+        raise UsageError(
+            f"`chips` is {count}, and a program for target `{chip.chip.name.value}` may use {most}",
+            "raise `grid.max_chips` in a target file and give it with --target",
         )
 
 

@@ -47,6 +47,33 @@ def checked_seed(value: Any) -> int:
     return seed
 
 
+def checked_chips(value: Any, reload: bool) -> int | None:
+    """The number of chips, None for `auto`.
+
+    Raises:
+        UsageError: it is neither `auto` nor a positive integer, or `auto` and yet the chips are to
+            be programmed anew.
+    """
+    if value == "auto":
+        if reload:
+            raise UsageError(
+                "`reload` needs the number of chips, and `chips` is `auto`, which takes as many as "
+                "hold the model",
+                "give a number, or leave `reload` out",
+            )
+        return None
+    try:
+        count = 0 if isinstance(value, (str, bool)) else operator.index(value)
+    except TypeError:
+        count = 0
+    if count < 1:
+        raise UsageError(
+            f"`chips` is {value!r}, neither `auto` nor an integer from 1 on",
+            "give the number of chips, or `auto` for as many as the model needs",
+        )
+    return count
+
+
 def checked_sizes(value: Any) -> dict[str, int]:
     """Sizes of symbolic dimensions by name, as plain integers; whether they fit is not asked.
 

@@ -91,6 +91,18 @@ MAX_DIGITS = 10
     help="Where layers lie: a file that `anacc inspect --ibm-json` wrote, or of its schema. All "
     "others are placed on the cells that are left.",
 )
+@click.option(
+    "--chips",
+    default="1",
+    show_default=True,
+    metavar="N|auto",
+    help="Chips in a chain that the layers are cut over: N at most, or as many as the model needs.",
+)
+@click.option(
+    "--reload",
+    is_flag=True,
+    help="Run what the chips do not hold in rounds: their crossbars are programmed anew for each.",
+)
 @click.option("--strict", is_flag=True, help="Refuse a model of which a node runs on the host.")
 @state_option
 @click.option(
@@ -113,6 +125,8 @@ def compile_command(
     correction: str,
     row_copies: str,
     mapping: Path | None,
+    chips: str,
+    reload: bool,
     strict: bool,
     states: tuple[str, ...],
     dump_ir: str | None,
@@ -148,6 +162,8 @@ def compile_command(
             correction=correction,
             row_copies=row_copies,
             mapping=mapping,
+            chips=int(chips) if chips.isascii() and chips.isdigit() and len(chips) <= 9 else chips,
+            reload=reload,
             strict=strict,
             states=fed_back,
             dump_ir=None if dump_ir is None else Path(dump_ir),
@@ -162,8 +178,11 @@ def compile_command(
         click.echo(plain(table(("pass", "seconds"), rows, "lr")), nl=False)
     made = report(image)
     cores, segments = made["cores"], made["program"]["segments"]
+    chain = f" on {cores['chips']} chips" if cores["chips"] > 1 else ""
+    rounds = f" in {cores['rounds']} rounds" if cores["rounds"] > 1 else ""
     write_note(
-        f"wrote `{output}`: {cores['used']} of {cores['available']} cores, {segments} host "
+        f"wrote `{output}`: {cores['used']} of {cores['available']} cores{chain}{rounds}, "
+        f"{segments} host "
         f"segment{'' if segments == 1 else 's'}; `anacc inspect {output}` shows the mapping"
     )
 

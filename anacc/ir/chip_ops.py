@@ -10,6 +10,8 @@ as nested tuples, exactly as the program holds them::
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from anacc.ir.chip_rules import (
     infer_gather,
     infer_gru_cell,
@@ -52,7 +54,14 @@ _CELL_ATTRIBUTES = {
 }
 CELLS = ("lstm_cell", "gru_cell", "rnn_cell")
 
-declare(
+
+def _declare(*specs: OpSpec) -> None:
+    """Declare ops; each may state the `round` in which its stream runs, else 0."""
+    extra = {"round": Attribute("int", required=False)}
+    declare(*(replace(spec, attributes={**spec.attributes, **extra}) for spec in specs))
+
+
+_declare(
     OpSpec(
         "input",
         Level.CHIP,

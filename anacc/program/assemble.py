@@ -51,6 +51,7 @@ class _Stream:
     unit: Unit
     name: str
     bodies: list[_Open]
+    round: int = 0
     registers: list[Register] = field(default_factory=list)
     buffer: Buffer | None = None
 
@@ -163,7 +164,8 @@ class _Assembler:
         except ValueError:
             raise fail(line, "the stream's name is malformed", "a string as in JSON") from None
         unit = Unit(int(match[1]), kind, int(match[2]))
-        return _Stream(unit, name, [_Open(line.at, 1, False)])
+        number = 0 if line.done() else line.value("round")
+        return _Stream(unit, name, [_Open(line.at, 1, False)], number)
 
     def loop(self, line: Line) -> None:
         stream = self.inside(line)
@@ -221,7 +223,9 @@ class _Assembler:
             )
         stream, body = self.stream, tuple(self.stream.bodies[0].body)
         registers = tuple(stream.registers)
-        self.streams.append(Stream(stream.unit, stream.name, registers, stream.buffer, body))
+        self.streams.append(
+            Stream(stream.unit, stream.name, registers, stream.buffer, body, stream.round)
+        )
         self.stream = None
 
     def finish(self) -> Code:

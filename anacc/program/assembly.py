@@ -2,7 +2,7 @@
 
 A line holds one declaration or instruction; `;` or `#` starts a comment.  Indentation is free::
 
-    .anacc 1
+    .anacc 2
     .adc 0 phases=4 multiplier=9000000 shift=40 maximum=854
     .weight 0 rows=144 columns=16
     .table 0 base=32 entries=257 limit=8.0 odd=yes interpolate=yes
@@ -19,7 +19,8 @@ A line holds one declaration or instruction; `;` or `#` starts a comment.  Inden
         end
       end
 
-Items are numbered from 0 without gaps.  Operands stand in the order of `isa.TABLE`:
+A stream of another round than 0 has `round=1` behind its name, for example.  Items are numbered
+from 0 without gaps.  Operands stand in the order of `isa.TABLE`:
 
     r0[16:32]               elements 16 to 31 of register 0
     c5                      channel 5

@@ -62,7 +62,7 @@ def decode(data: bytes | memoryview) -> Code:
     if (version := reader.unsigned()) != VERSION:
         raise reader.fail(f"code version {version} is not supported, only {VERSION}")
     # The smallest encoding of each kind of item, in bytes, bounds how many can follow.
-    adcs, weights, tables, channels, streams = [reader.count(size) for size in (4, 2, 5, 4, 7)]
+    adcs, weights, tables, channels, streams = [reader.count(size) for size in (4, 2, 5, 4, 8)]
     code = Code(
         adcs=_repeat(adcs, reader.adc),
         weights=_repeat(weights, reader.weight),
@@ -169,6 +169,7 @@ class _Reader:
         if (kind := self.byte()) >= len(KINDS):
             raise self.fail(f"there is no unit kind {kind}")
         unit = Unit(chip=self.unsigned(), kind=KINDS[kind], index=self.unsigned())
+        number = self.unsigned()
         try:
             name = self.take(self.unsigned()).decode()
         except UnicodeDecodeError:
@@ -176,7 +177,7 @@ class _Reader:
         registers = _repeat(self.count(3), self.register)
         (has_buffer,) = self.flags(1)
         buffer = Buffer(self.format(), self.unsigned(), self.signed()) if has_buffer else None
-        return Stream(unit, name, registers, buffer, self.body(0))
+        return Stream(unit, name, registers, buffer, self.body(0), number)
 
     def body(self, depth: int) -> tuple[Node, ...]:
         # Checked before descending, so that the depth of recursion is bounded.

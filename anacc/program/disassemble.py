@@ -72,7 +72,8 @@ def _stream(position: int, stream: Stream, origin: str) -> Iterator[str]:
     name = _printable(json.dumps(stream.name, ensure_ascii=False))
     comment = f"  ; {origin}" if origin else ""
     unit = f"{stream.unit.kind} {stream.unit.chip}.{stream.unit.index}"
-    yield f".stream {position} {unit} {name}{comment}"
+    later = f" round={stream.round}" if stream.round else ""
+    yield f".stream {position} {unit} {name}{later}{comment}"
     for number, register in enumerate(stream.registers):
         state = " state" if register.state else ""
         yield f"{INDENT}.register {number} {register.format.value} {register.length}{state}"

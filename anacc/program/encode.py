@@ -110,7 +110,7 @@ class _Writer:
         if stream.unit.kind not in KINDS:
             raise self.fail(f"there is no unit kind `{stream.unit.kind}`")
         self.data.append(KINDS.index(stream.unit.kind))
-        self.unsigned(stream.unit.chip, stream.unit.index)
+        self.unsigned(stream.unit.chip, stream.unit.index, stream.round)
         try:
             name = stream.name.encode()
         except UnicodeEncodeError:

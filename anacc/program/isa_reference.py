@@ -26,6 +26,10 @@ The batch is implicit and outermost: every register, buffer and channel exists o
 - A **stream** is a sequential program of one *unit*: a chip number, a kind and an index. A unit may
   hold several streams. A stream has registers, at most one buffer, and a body of instructions and
   loops. Streams share no memory.
+- A **round** is a number that each stream has; in most programs it is 0 everywhere. Streams of a
+  round begin when those of all earlier rounds have ended, for the whole batch, and then program
+  their crossbars anew. A channel never leads to an earlier round; one that leads to a later round
+  holds all tokens of the batch, in the memory of the host.
 - A **loop** repeats its body a fixed number of times. A *parallel* loop may run all its iterations
   at once, each instruction for all of them before the next. A *sequential* loop (time) may not:
   inside it, state registers carry values from one iteration to the next. Loops nest {depth} deep
@@ -46,7 +50,12 @@ The batch is implicit and outermost: every register, buffer and channel exists o
   belong to a later iteration.
 - **Constants** are two pools, binary16 and binary32, that all streams read.
 - **Weights** are blocks of codes in [-127, 127]. `program` installs them; an `mvm` uses cells of
-  one block that its own stream has installed before. Blocks on a crossbar do not overlap.
+  one block that its own stream has installed before. Blocks of one round on a crossbar do not
+  overlap.
+- A **link** joins two units, one way; a channel lists those that it crosses. Chips form a chain.
+  With L links on a chip and N chips in use, links c * L to c * L + L - 1 are those on chip c, link
+  N * L + 2 * c leads from chip c to chip c + 1, and the one after it back. What goes to another
+  chip crosses the links between chips only, one for each neighbour on the way.
 - **Converter settings** belong to an `mvm`: counts are q * multiplier / 2**shift, rounded half away
   from zero and clamped at `maximum` in each of the `phases`.
 - **Tables** are functions of a GDPU: binary16 constants sampled evenly over [0, limit] (odd) or
@@ -116,7 +125,7 @@ setting  = phases, multiplier, shift, maximum
 weight   = rows, columns
 table    = base, entries, limit (binary16), flags (byte: 1 odd, 2 interpolate)
 channel  = format (byte), token size, capacity, number of links, links
-stream   = unit kind (byte), chip, index, length of the name, name (UTF-8),
+stream   = unit kind (byte), chip, index, round, length of the name, name (UTF-8),
            number of registers, registers, 0 or (1, buffer), body
 register = format (byte), length, state (byte, 0 or 1)
 buffer   = format (byte), size, fill (signed)
@@ -141,8 +150,9 @@ Before an instruction runs, in time that does not depend on loop counts:
   {count};
 - registers, buffers and crossbars are used as said above; whether two accesses of a buffer meet is
   searched within a budget for the whole program, beyond which they count as meeting;
-- each channel has one writer and a reader, no stream reads what it writes, and every reader takes
-  as many tokens per sample as are written;
+- each channel has one writer and a reader, no stream reads what it writes, every reader takes
+  as many tokens per sample as are written, and none stands in an earlier round than the writer;
+- rounds are fewer than streams; links exist on the chips in use;
 - each border is used once, each segment run once, each model output crosses one border; scales
   are positive numbers of binary32;
 - streams cannot wait for each other for ever, whatever the capacities above what is in flight. In

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from anacc.host_values import KIND
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 Kind = Annotated[str, Field(pattern=KIND)]
 """What a value of the host is, such as `float32` or `sequence_int64`: see `anacc.host_values`."""

@@ -3,7 +3,7 @@
 A program is a set of streams that communicate only through channels (a Kahn process network)::
 
     code     = (channel | adc | weight | table | stream)*
-    stream   = unit, registers, buffer?, body
+    stream   = unit, round, registers, buffer?, body
     body     = (instruction | loop)*
     loop     = count, parallel or sequential, body
     channel  = format, token size, capacity, route; one writer, fixed readers
@@ -144,13 +144,17 @@ class Buffer:
 
 @dataclass(frozen=True)
 class Stream:
-    """A sequential program of one unit.  `name` is for people."""
+    """A sequential program of one unit.  `name` is for people.
+
+    Streams of a round begin when those of all earlier rounds have ended, for the whole batch; then
+    they program their crossbars, whose cells may have held other weights before."""
 
     unit: Unit
     name: str
     registers: tuple[Register, ...]
     buffer: Buffer | None
     body: tuple[Node, ...]
+    round: int = 0
 
 
 @dataclass(frozen=True)

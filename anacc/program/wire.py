@@ -13,7 +13,7 @@ import struct
 from anacc.program.model import Format, UnitKind
 
 MAGIC = b"ANACCODE"
-VERSION = 1
+VERSION = 2
 
 MAX_DEPTH = 8  # nested loops
 MAX_VARINT = 9  # bytes of a varint, so that values fit 63 bits

@@ -2,9 +2,9 @@
 
 ::
 
-    report = schema, model, target, target_files, read_mode, cores, cells, layers, tiles, units,
-             links, bounds, host, nodes, borders, macs, quantisation, warnings, program, options,
-             provenance
+    report = schema, model, target, target_files, read_mode, cores, cells, chips, rounds,
+             programming, layers, tiles, units, links, bounds, host, nodes, borders, macs,
+             quantisation, warnings, program, options, provenance
 
 Counts of cores and cells are taken from the code, so that they hold for a program that was
 assembled by hand; layers, bounds and host reasons are what the mapper wrote down.
@@ -39,7 +39,14 @@ def report(image: Image) -> dict[str, Any]:
         - `model`: name, sha256, batch, inputs and outputs (name, dtype, shape; None for a symbolic
           batch).
         - `target`, `read_mode`: names; `target_files`: the users' files that set values of it.
-        - `cores`: `used` and `available` cores, `chips`.
+        - `cores`: `used` and `available` cores, `chips`, `rounds` for which they are programmed.
+        - `chips`: for each chip its number, `cores` and `cells` in use, its `layers`, and values
+          per sample that go `to_next` and `to_previous` chip.
+        - `rounds`: for each round its number, `cores`, `cells`, the time to program them in `ns`,
+          and the values per sample that are `waiting` when it ends.
+        - `programming`: `ns_before` for all crossbars once; of several rounds, `ns_per_batch`,
+          `cells_per_batch` and `most_per_batch` (times that one crossbar is programmed) for each
+          batch; `meaning` says how the time is bounded.
         - `cells`: `used` unit cells; `of` the cells of the cores in use; `share`, their quotient.
         - `layers`: name, ONNX nodes, kind, matrix [rows, columns], groups, tiles, cores, unit,
           positions of each layer; of those on crossbars the ONNX `operator`, names of `weight` and
@@ -91,6 +98,9 @@ def report(image: Image) -> dict[str, Any]:
         "read_mode": manifest.options.get("read_mode"),
         "cores": _cores(image),
         "cells": _cells(image, tiles),
+        "chips": mapping.get("chips") or [],
+        "rounds": mapping.get("rounds") or [],
+        "programming": mapping.get("programming") or {},
         "layers": mapping.get("layers") or [],
         "tiles": tiles,
         "units": mapping.get("units") or [],
@@ -130,10 +140,12 @@ def _used_cores(code: Code) -> set[tuple[int, int]]:
 
 def _cores(image: Image) -> dict[str, Any]:
     used = _used_cores(image.code)
-    chips = len({stream.unit.chip for stream in image.code.streams})
+    streams = image.code.streams
+    chips = 1 + max((stream.unit.chip for stream in streams), default=0)
+    rounds = len({stream.round for stream in streams if stream.unit.kind == UnitKind.CORE.value})
     per_chip = _product(image.manifest.target, "grid")
-    available = None if per_chip is None else per_chip * max(chips, 1)
-    return {"used": len(used), "available": available, "chips": chips}
+    available = None if per_chip is None else per_chip * chips
+    return {"used": len(used), "available": available, "chips": chips, "rounds": max(rounds, 1)}
 
 
 def _cells(image: Image, tiles: list[dict[str, Any]]) -> dict[str, Any]:
@@ -141,7 +153,13 @@ def _cells(image: Image, tiles: list[dict[str, Any]]) -> dict[str, Any]:
     else those of all weight blocks that are programmed."""
     used = sum(tile.get("cells_used") or 0 for tile in tiles) or _programmed_cells(image.code)
     per_core = _product(image.manifest.target, "crossbar")
-    of = None if per_core is None else per_core * len(_used_cores(image.code))
+    # A core that is programmed for several rounds holds as many crossbars of weights.
+    crossbars = {
+        (stream.unit, stream.round)
+        for stream in image.code.streams
+        if stream.unit.kind == UnitKind.CORE.value
+    }
+    of = None if per_core is None else per_core * len(crossbars)
     return {"used": used, "of": of, "share": used / of if of else None}
 
 

@@ -51,6 +51,31 @@ class _Tile(_Part):
     conversion_snr_db: float | None = None
 
 
+class _Chip(_Part):
+    chip: _Count | None = None
+    cores: _Count | None = None
+    cells: _Count | None = None
+    layers: list[str] | None = None
+    to_next: _Count | None = None
+    to_previous: _Count | None = None
+
+
+class _Round(_Part):
+    round: _Count | None = None
+    cores: _Count | None = None
+    cells: _Count | None = None
+    ns: float | None = None
+    waiting: _Count | None = None
+
+
+class _Programming(_Part):
+    ns_before: float | None = None
+    ns_per_batch: float | None = None
+    cells_per_batch: _Count | None = None
+    most_per_batch: _Count | None = None
+    meaning: str | None = None
+
+
 class _Bound(_Part):
     value: _Count | float | None = None
     bound: _Count | float | None = None
@@ -97,6 +122,9 @@ class _Recoded(_Part):
 
 
 class _Mapping(_Part):
+    chips: list[_Chip] | None = None
+    rounds: list[_Round] | None = None
+    programming: _Programming | None = None
     layers: list[_Layer] | None = None
     tiles: list[_Tile] | None = None
     units: list[dict[str, Any]] | None = None
@@ -118,7 +146,7 @@ class _Integer(_Part):
     value: _Count | None = None
 
 
-class _Chip(_Part):
+class _ChipName(_Part):
     name: _Name | None = None
 
 
@@ -128,7 +156,7 @@ class _Area(_Part):
 
 
 class _Target(_Part):
-    chip: _Chip | None = None
+    chip: _ChipName | None = None
     grid: _Area | None = None
     crossbar: _Area | None = None
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
+from anacc.reports.chip_text import chip_tables
 from anacc.reports.layout import core_ranges, one_line, plain, printable, short, some_names, table
 from anacc.reports.node_text import host_table, node_tables
 
@@ -29,6 +30,7 @@ def render(
     """
     parts = [
         plain(_summary(report), width),
+        chip_tables(report, width, all_rows),
         _layers(report, width, all_rows),
         host_table(report, width, all_rows),
         node_tables(report, width) if nodes else "",
@@ -44,6 +46,8 @@ def _summary(report: Mapping[str, Any]) -> Table:
     program, macs = report["program"], report["macs"]
     used = f"{cores['used']} of {cores['available']}" if cores["available"] else cores["used"]
     chips = f" on {cores['chips']} chips" if cores["chips"] > 1 else ""
+    if cores["rounds"] > 1:
+        chips += f", programmed for {cores['rounds']} rounds"
     share = "" if cells["share"] is None else f" ({cells['share']:.1%} of the cores in use)"
     files = ", ".join(report["target_files"])
     changed = f", changed by {files}" if files else ""

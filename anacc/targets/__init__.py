@@ -13,6 +13,7 @@ from anacc.targets.figures import (
     peak_density,
     peak_efficiency,
     peak_throughput,
+    programming_time,
 )
 from anacc.targets.load import (
     load_target,
@@ -38,6 +39,7 @@ __all__ = [
     "peak_density",
     "peak_efficiency",
     "peak_throughput",
+    "programming_time",
     "provenance",
     "shipped_targets",
     "target_from_data",

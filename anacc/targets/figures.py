@@ -48,12 +48,21 @@ def g_max_microsiemens(target: Target) -> float:
 
 
 def core_programming_time(target: Target) -> float:
-    """Return an upper bound in ns on the time to program all devices of one core.
+    """Return an upper bound in ns on the time to program all devices of one core."""
+    return programming_time(target, target.cells_per_core)
 
-    Every device takes the largest number of iterations, and `write_heads` devices of one kind
-    (polarity and position in the cell) are written at a time.
+
+def programming_time(target: Target, cells: int) -> float:
+    """Return an upper bound in ns on the time to program some cells of one core.
+
+    ::
+
+        kinds * ceil(cells / write_heads) * max_iterations * iteration_time
+
+    with kinds = 2 * devices_per_polarity: every device takes the largest number of iterations, and
+    `write_heads` devices of one kind (polarity and position in the cell) are written at a time.
     """
     kinds = 2 * target.crossbar.devices_per_polarity.value
-    groups = -(-target.cells_per_core // target.programming.write_heads.value)
+    groups = -(-cells // target.programming.write_heads.value)
     iterations = target.programming.max_iterations.value
     return kinds * groups * iterations * target.programming.iteration_time.value

@@ -88,6 +88,15 @@ class Target(Strict):
         """Unit cells (weights) of one core."""
         return self.crossbar.rows.value * self.crossbar.columns.value
 
+    @property
+    def links_per_chip(self) -> int:
+        """Links on one chip: between neighbouring cores each way, and to and from each GDPU."""
+        rows, columns = self.grid.rows.value, self.grid.columns.value
+        directions = self.links.directions.value
+        across = rows * (columns - 1) * ("horizontal" in directions)
+        down = (rows - 1) * columns * ("vertical" in directions)
+        return 2 * (across + down + self.gdpu.count.value)
+
     def core_position(self, core: int) -> tuple[int, int]:
         """Return (row, column) of a core of the grid.
 

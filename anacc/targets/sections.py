@@ -194,6 +194,7 @@ class Links(Strict):
     values_per_ns: Annotated[Quantity[Positive], Unit("values/ns")]
     hop_latency: Annotated[Quantity[NonNegative], Unit("ns")]
     channel_capacity: Annotated[Quantity[Count], Unit("tokens")]
+    chip_topology: Annotated[Quantity[Literal["chain"]], Unit("name")]
     chip_values_per_ns: Annotated[Quantity[Positive], Unit("values/ns")]
     chip_hop_latency: Annotated[Quantity[NonNegative], Unit("ns")]
 

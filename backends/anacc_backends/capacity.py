@@ -3,13 +3,15 @@
 A stream that feeds several others must never wait for the slowest of them while another one waits
 for it.  Every channel that leaves a fork (several readers, or a writer with several channels)
 therefore holds all tokens of a sample; then a fork never blocks, and what comes behind it always
-moves on.  All other channels hold what the target's links hold.
+moves on.  So does one that leads to a later round, which begins when this one has ended.  All
+other channels hold what the target's links hold.
 """
 
 from __future__ import annotations
 
 from anacc.ir import Module
 from anacc.ir.chip_rules import channel
+from anacc_passes.route import round_of
 
 
 def capacities(module: Module, default: int) -> dict[str, int]:
@@ -17,7 +19,7 @@ def capacities(module: Module, default: int) -> dict[str, int]:
 
     Args:
         module: chip level.
-        default: capacity of a channel that leaves no fork.
+        default: capacity of a channel that leaves no fork and no round.
     """
     consumers = module.consumers()
     forks: set[str] = set()
@@ -26,6 +28,11 @@ def capacities(module: Module, default: int) -> dict[str, int]:
         if len(results) > 1:
             forks.update(results)
         forks.update(name for name in results if len(consumers[name]) > 1)
+        forks.update(
+            name
+            for name in results
+            if any(round_of(reader) != round_of(op) for reader in consumers[name])
+        )
     found = {}
     for name in module.values:
         found[name] = max(default, channel(module, name).tokens) if name in forks else default

@@ -12,16 +12,21 @@ from anacc.ir.chip_rules import channel, copies
 from anacc.targets import Target
 from anacc_backends.nodes import node_table
 from anacc_backends.traffic import border_traffic
+from anacc_passes.chip_report import chip_report
 from anacc_passes.place import placement_report
 from anacc_passes.route import link_report
 
 
 def mapping(module: Module, target: Target, warnings: tuple[str, ...]) -> dict[str, Any]:
     """Layers, tiles, units, host reasons, links, bounds, nodes, borders of a routed module."""
-    placed = placement_report(module, target)
+    placed, chips = placement_report(module, target), chip_report(module, target)
     hosted = [op for op in module.ops if op.kind == "host"]
     return {
         **placed,
+        "chips": chips["chips"],
+        "rounds": chips["rounds"],
+        "programming": chips["programming"],
+        "bounds": {**placed["bounds"], **chips["bounds"]},
         "layers": _layers(module),
         "tiles": [_tile(module, op) for op in module.ops if op.kind == "tile"],
         "units": [

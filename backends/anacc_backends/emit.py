@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from anacc.errors import CompileError
@@ -21,6 +21,7 @@ from anacc_backends.emission.core import emit_tile
 from anacc_backends.emission.gdpu import emit_pointwise
 from anacc_backends.emission.host import Borders, emit_host, emit_input, emit_output
 from anacc_backends.emission.stream import FORMATS, Emission, StreamWriter
+from anacc_passes.route import round_of
 
 _ON_CHIP: dict[str, Callable[[Emission, Op, StreamWriter], None]] = {
     "tile": emit_tile,
@@ -80,7 +81,7 @@ def emit(module: Module, target: Target, source: Origin) -> Image:
             _ON_HOST[op.kind](emission, op, stream, borders)
         else:
             _ON_CHIP[op.kind](emission, op, stream)
-        streams.append(stream.finish())
+        streams.append(replace(stream.finish(), round=round_of(op)))
     code = Code(
         adcs=tuple(emission.adcs),
         weights=emission.weight_shapes(),

@@ -74,13 +74,13 @@ class Cut:
         target: the chip.
         packing: `densest` cuts all layers; `auto` does so only if the tiles that tiling would make
             do not fit the crossbars however they share them; `always` and `never` cut none.
-        crossbars: how many there are.
+        crossbars: how many there are; None: enough.
         mapping: where a user wants layers to lie; where any is named, no others are cut.
     """
 
     target: Target
     packing: str = "auto"
-    crossbars: int = 0
+    crossbars: int | None = 0
     mapping: MappingFile | None = None
     name = "cut"
 
@@ -120,7 +120,7 @@ class Cut:
         return found
 
     def _needed(self, module: Module) -> bool:
-        if self.packing != "auto":
+        if self.packing != "auto" or self.crossbars is None:
             return self.packing == "densest"
         shape = self.target.crossbar.rows.value, self.target.crossbar.columns.value
         rects = [

@@ -1,9 +1,12 @@
 """Give each stream a unit, and each tile its place on a crossbar.
 
-Before: chip ops without units.  After: every op has a unit of chip 0, every tile a `row` and a
-`column`; tiles of one core do not overlap; where a core is wired only to the GDPU of its grid
-column, a tile that feeds a GDPU lies in that column.  Nothing else changes.
+Before: chip ops without units.  After: every op has a unit, every tile a `row` and a `column`;
+tiles of one core and round do not overlap; where a core is wired only to the GDPU of its grid
+column, a tile that feeds a GDPU lies in that column.  Ops of later rounds have a `round`.  Nothing
+else changes.
 
+0. Where one chip is not enough, ops are divided over chips and rounds (`anacc_passes.chips`); each
+   chip of each round then is placed by itself.
 1. Ops of GDPUs get theirs, which ties the tiles that feed them to a column (`anacc_passes.wiring`).
 2. Tiles share crossbars as the packing policy says (`Place.packing`).  Tiles on one core run one
    after another: sharing saves cores and costs time.
@@ -25,15 +28,15 @@ from anacc.errors import CompileError, UsageError
 from anacc.ir import Module, Op
 from anacc.ir.chip_rules import channel
 from anacc.targets import Target
+from anacc_passes.chips import Pack, Packed, divide
 from anacc_passes.floorplan import Grid, Pull, Traffic, Transfer, floorplan
 from anacc_passes.packing import Rect, Spot, lower_bound, pack
+from anacc_passes.refusal import refusal
+from anacc_passes.route import chip_of, chips_of, round_of
 from anacc_passes.units import CORE, GDPU
 from anacc_passes.wiring import Wiring, runs_on, wire
 
 PACKINGS = ("auto", "always", "never", "densest")
-
-LAYERS_NAMED = 5
-"""How many layers the error of a model that does not fit names."""
 
 _BRIDGE_KINDS = ("gather", "regroup")
 
@@ -50,10 +53,14 @@ class Place:
             the chip has too few cores for that, as `always`.  `densest`: as `always`; layers have
             been cut for it (`anacc_passes.cut_layers`).
         pinned: whether the number of the crossbar of a tile that has one is that of its core.
+        chips: how many chips there are at most; None: as many as it takes.
+        reload: whether crossbars may be programmed anew, where the chips do not hold the model.
     """
 
     target: Target
     packing: str = "auto"
+    chips: int | None = 1
+    reload: bool = False
     pinned: bool = False
     name = "place"
 
@@ -68,13 +75,51 @@ class Place:
         """Place every op.
 
         Raises:
-            CompileError: if the chip has too few cores, or lacks a kind of unit.
+            CompileError: if the chips have too few cores, or lack a kind of unit.
         """
+        if self.chips == 1 and not self.reload:
+            return replace(module, ops=tuple(self._placed(module, 0)))
+        division = divide(module, self.target, self._pack(module), self.chips, self.reload)
+        if division is None:
+            spots, _ = _packing(module, self.target, self.packing, Wiring({}, {}))
+            how = self.packing, self.chips, self.reload
+            raise refusal(module, self.target, spots, None, *how)
+        parts: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for index, place in enumerate(zip(division.rounds, division.chips, strict=True)):
+            parts[place].append(index)
+        placed = list(module.ops)
+        for (number, chip), members in parts.items():
+            inner = replace(module, ops=tuple(module.ops[index] for index in members))
+            for index, op in zip(members, self._placed(inner, chip), strict=True):
+                added = {"round": number} if number else {}
+                placed[index] = replace(op, attributes={**op.attributes, **added})
+        return replace(module, ops=tuple(placed))
+
+    def _pack(self, module: Module) -> Pack:
+        """How the tiles of some ops lie on crossbars, and whether a chip has as many."""
+
+        def pack_some(members: Sequence[int]) -> Packed:
+            inner = replace(module, ops=tuple(module.ops[index] for index in members))
+            spots, reason = _packing(inner, self.target, self.packing, wire(inner, self.target))
+            sizes = {tile: size_of(inner, inner.ops[tile]) for tile in spots}
+            return Packed(
+                {members[tile]: spot.crossbar for tile, spot in spots.items()},
+                {members[tile]: size.rows * size.columns for tile, size in sizes.items()},
+                reason is None,
+            )
+
+        return pack_some
+
+    def _placed(self, module: Module, chip: int) -> list[Op]:
+        """The ops of one chip with their units."""
         wiring = wire(module, self.target, self.pinned)
-        spots = _crossbars(module, self.target, self.packing, wiring)
+        spots, reason = _packing(module, self.target, self.packing, wiring)
+        if reason is not None:
+            raise refusal(module, self.target, spots, reason, self.packing)
         if self.pinned:
             cores = _pinned(module, self.target, wiring, spots)
         else:
+            spots = _numbered(spots)
             traffic = _traffic(module, self.target, wiring, spots)
             cores = dict(enumerate(floorplan(self.target, traffic)))
         placed = []
@@ -84,14 +129,14 @@ class Place:
         for index, op in enumerate(module.ops):
             if op.kind == "tile":
                 spot = spots[index]
-                unit = f"core 0.{cores[spot.crossbar]}"
+                unit = f"core {chip}.{cores[spot.crossbar]}"
                 op = replace(
                     op, attributes={**op.attributes, "row": spot.row, "column": spot.column}
                 )
             elif runs_on(op, self.target) == GDPU:
-                unit = f"gdpu 0.{wiring.gdpus[index]}"
+                unit = f"gdpu {chip}.{wiring.gdpus[index]}"
             elif runs_on(op, self.target) == CORE:
-                unit = f"core 0.{self._ldpu(op, units, load)}"
+                unit = f"core {chip}.{self._ldpu(op, units, load)}"
             elif op.kind == "pointwise":
                 node = op.origins[0] if op.origins else op.kind
                 raise CompileError(
@@ -99,21 +144,23 @@ class Place:
                     "add it to `gdpu.functions` in a target file and give it with --target",
                 )
             elif op.kind in _BRIDGE_KINDS:
-                unit = f"bridge 0.{self._bridge(bridged, op)}"
+                unit = f"bridge {chip}.{self._bridge(bridged, op)}"
                 bridged += 1
             else:
                 unit = "host 0.0"
             load[unit] += 1
             units.update(dict.fromkeys(op.results, unit))
             placed.append(replace(op, unit=unit))
-        return replace(module, ops=tuple(placed))
+        return placed
 
     def _ldpu(self, op: Op, units: Mapping[str, str], load: Counter[str]) -> int:
         """The core whose LDPU computes an op: where an operand is made, or the idlest."""
         for name in op.operands:
             if units.get(name, "").startswith("core "):
                 return int(units[name].rpartition(".")[2])
-        return min(range(self.target.cores), key=lambda core: (load[f"core 0.{core}"], core))
+        busy = Counter({int(unit.rpartition(".")[2]): streams for unit, streams in load.items()
+                        if unit.startswith("core ")})  # fmt: skip
+        return min(range(self.target.cores), key=lambda core: (busy[core], core))
 
     def _bridge(self, turn: int, op: Op) -> int:
         count = self.target.bridge.count.value
@@ -132,12 +179,11 @@ def size_of(module: Module, op: Op) -> Rect:
     return Rect(rows, columns)
 
 
-def _crossbars(module: Module, target: Target, packing: str, wiring: Wiring) -> dict[int, Spot]:
-    """The place of each tile (by position of the op) on crossbars that are not yet cores.
-
-    Raises:
-        CompileError: if they are more than the target has.
-    """
+def _packing(
+    module: Module, target: Target, packing: str, wiring: Wiring
+) -> tuple[dict[int, Spot], str | None]:
+    """The place of each tile (by position of the op) on crossbars that are not yet cores, and why
+    one chip has no place for them, if so."""
     tiles = [index for index, op in enumerate(module.ops) if op.kind == "tile"]
     settled = {
         index: Spot(*(module.ops[index].integer(name) for name in ("crossbar", "row", "column")))
@@ -147,20 +193,14 @@ def _crossbars(module: Module, target: Target, packing: str, wiring: Wiring) -> 
     tiles = [index for index in tiles if index not in settled]
     policies = {"auto": ["auto", "always"], "densest": ["always"]}.get(packing, [packing])
     spots: dict[int, Spot] = {}
+    reason = None
     for policy in policies:
         pools = _pools(module, target, tiles, policy)
         spots = _packed(module, target, wiring, pools, settled, policy == "always")
-        if _overflow(target, wiring, spots) is None:
-            return spots
-    reason = _overflow(target, wiring, spots)
-    layers = _layers_by_crossbars(module, spots)
-    most = ", ".join(f"`{name}` ({count})" for name, count in layers[:LAYERS_NAMED])
-    hint = "raise `grid.rows` or `grid.columns` in a target file and give it with --target"
-    if packing == "never":
-        hint += ", or let layers share cores with --packing always"
-    elif packing == "always":
-        hint += ", or cut layers so that they fill cores with --packing densest"
-    raise CompileError(f"{reason}; the layers that take the most cores are {most}", hint)
+        reason = _overflow(target, wiring, spots)
+        if reason is None:
+            break
+    return spots, reason
 
 
 def _pools(module: Module, target: Target, tiles: Sequence[int], policy: str) -> list[list[int]]:
@@ -223,6 +263,12 @@ def _packed(
     return spots
 
 
+def _numbered(spots: Mapping[int, Spot]) -> dict[int, Spot]:
+    """The same places on crossbars that are numbered without gaps."""
+    numbers = {bar: n for n, bar in enumerate(sorted({spot.crossbar for spot in spots.values()}))}
+    return {i: replace(spot, crossbar=numbers[spot.crossbar]) for i, spot in spots.items()}
+
+
 def _pinned(
     module: Module, target: Target, wiring: Wiring, spots: Mapping[int, Spot]
 ) -> dict[int, int]:
@@ -266,14 +312,6 @@ def _overflow(target: Target, wiring: Wiring, spots: Mapping[int, Spot]) -> str 
             f"{target.grid.rows.value}"
         )
     return None
-
-
-def _layers_by_crossbars(module: Module, spots: Mapping[int, Spot]) -> list[tuple[str, int]]:
-    """Each layer with the number of crossbars that it lies on, most first."""
-    found: dict[str, set[int]] = defaultdict(set)
-    for index, spot in spots.items():
-        found[module.ops[index].text("layer")].add(spot.crossbar)
-    return sorted(((name, len(bars)) for name, bars in found.items()), key=lambda x: (-x[1], x[0]))
 
 
 def _traffic(module: Module, target: Target, wiring: Wiring, spots: Mapping[int, Spot]) -> Traffic:
@@ -324,23 +362,33 @@ def placement_report(module: Module, target: Target) -> dict[str, Any]:
     """
     tiles = [op for op in module.ops if op.kind == "tile"]
     sizes = [size_of(module, op) for op in tiles]
-    by_core: dict[int, list[Op]] = defaultdict(list)
+    by_core: dict[tuple[int, int, int], list[Op]] = defaultdict(list)
     for op in tiles:
-        by_core[core_of(op)].append(op)
+        by_core[chip_of(op), core_of(op), round_of(op)].append(op)
     rows, columns = target.crossbar.rows.value, target.crossbar.columns.value
     packed = []
-    for core, members in sorted(by_core.items()):
+    for (chip, core, _), members in sorted(by_core.items()):
         if len(members) > 1:
             products = [_products(module, op) for op in members]
             layers = [op.text("layer") for op in members]
             packed.append(
-                {"core": core, "tiles": layers, "mvms": sum(products), "longest": max(products)}
+                {
+                    "core": core,
+                    **({"chip": chip} if chip else {}),
+                    "tiles": layers,
+                    "mvms": sum(products),
+                    "longest": max(products),
+                }
             )
     grid, makers = Grid(target), module.producers()
-    pairs = [(core_of(makers[op.operands[3]]), core_of(op)) for op in tiles if op.operands[3]]
+    pairs = [
+        (core_of(makers[op.operands[3]]), core_of(op))
+        for op in tiles
+        if op.operands[3] and _together(makers[op.operands[3]], op)
+    ]
     return {
-        "cores_used": len(by_core),
-        "cores_available": target.cores,
+        "cores_used": len({str(op.unit) for op in tiles}),
+        "cores_available": chips_of(module) * target.cores,
         "cells_used": sum(op.integer("cells") for op in tiles),
         "cells_available": len(by_core) * rows * columns,
         "packed_cores": packed,
@@ -357,6 +405,11 @@ def placement_report(module: Module, target: Target) -> dict[str, Any]:
             },
         },
     }
+
+
+def _together(op: Op, other: Op) -> bool:
+    """Whether two tiles are on the same chip in the same round."""
+    return (chip_of(op), round_of(op)) == (chip_of(other), round_of(other))
 
 
 def core_of(op: Op) -> int:

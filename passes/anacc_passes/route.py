@@ -5,10 +5,13 @@ result the numbers of the links that its values cross, sorted, each once; () whe
 
 1. Cores have links to their neighbours, each way.  A core column shares one link to its GDPU and
    one from it; where any core reaches any GDPU, all cores share one link to and from each.
-2. What goes to or comes from the bridge or the host uses no link: activations between layers leave
-   the chip, as in the demonstrations of the chip.
-3. A transfer goes along one row and one column of the grid, in the order that needs fewer new
-   links, or else meets less traffic.  What comes from a GDPU enters the grid in the row of the
+2. What goes to or comes from the bridge or the host uses no link on the chip: activations between
+   layers leave the chip, as in the demonstrations of the chip.  The host reaches every chip.
+3. Chips form a chain.  A transfer between two of them crosses the link between each two neighbours
+   on the way and no other: it leaves and enters a chip at its port, as what the bridge moves does.
+   What waits for a later round waits in the memory of the host, and crosses none.
+4. A transfer on a chip goes along one row and one column of the grid, in the order that needs fewer
+   new links, or else meets less traffic.  What comes from a GDPU enters the grid in the row of the
    core that it is for.  Several readers share links: a value crosses each link once.
 """
 
@@ -38,7 +41,8 @@ class Link:
 
     Attributes:
         index: its number in the program.
-        source: `core 0.1`, `gdpu 0.1`, `column 0.1` (any core of a grid column), `cores 0.0` (any).
+        source: `core 0.1`, `gdpu 0.1`, `column 0.1` (any core of a grid column), `cores 0.0` (any),
+            `chip 0.0` (its port).
         destination: likewise.
     """
 
@@ -48,20 +52,27 @@ class Link:
 
 
 @lru_cache(maxsize=8)
-def links(target: Target) -> tuple[Link, ...]:
-    """All links of a chip, in the order of their numbers.
+def links(target: Target, chips: int = 1) -> tuple[Link, ...]:
+    """All links of a chain of chips, in the order of their numbers.
 
-    For each core in order come those to its right, left, lower and upper neighbour, as far as they
-    exist; then for each GDPU the one to it; then for each the one from it.
+    For each chip: for each core in order those to its right, left, lower and upper neighbour, as
+    far as they exist; then for each GDPU the one to it; then for each the one from it.  Behind
+    those of all chips, for each chip but the last the link to the next one and the link back.
     """
-    return tuple(
-        Link(index, _text(source), _text(destination))
-        for (source, destination), index in _numbers(target).items()
-    )
+    inner = _numbers(target)
+    found = [
+        Link(chip * len(inner) + index, _text(source, chip), _text(destination, chip))
+        for chip in range(chips)
+        for (source, destination), index in inner.items()
+    ]
+    for chip in range(chips - 1):
+        for source, destination in ((chip, chip + 1), (chip + 1, chip)):
+            found.append(Link(len(found), f"chip {source}.0", f"chip {destination}.0"))
+    return tuple(found)
 
 
-def _text(node: Node) -> str:
-    return f"{node[0]} 0.{node[1]}"
+def _text(node: Node, chip: int) -> str:
+    return f"{node[0]} {chip}.{node[1]}"
 
 
 @lru_cache(maxsize=8)
@@ -106,7 +117,7 @@ class Route:
         Raises:
             CompileError: if the target lacks the links for one.
         """
-        router = _Router(self.target)
+        router = _Router(self.target, chips_of(module))
         consumers = module.consumers()
         routed = []
         for op in module.ops:
@@ -120,6 +131,27 @@ class Route:
         return replace(module, ops=tuple(routed))
 
 
+def chips_of(module: Module) -> int:
+    """How many chips a placed module uses."""
+    return 1 + max((chip_of(op) for op in module.ops), default=0)
+
+
+def chip_of(op: Op) -> int:
+    """The chip of a placed op; 0 on the host."""
+    return int(str(op.unit).partition(" ")[2].partition(".")[0])
+
+
+def round_of(op: Op) -> int:
+    """The round of an op."""
+    return op.integer("round") if "round" in op.attributes else 0
+
+
+def between_chips(op: Op, readers: Iterable[Op]) -> tuple[int, int]:
+    """The first and the last chip that a value of an op meets, its own among them."""
+    ends = [chip_of(op), *(chip_of(reader) for reader in readers if _meet(op, reader))]
+    return min(ends), max(ends)
+
+
 def _node(op: Op) -> Node:
     """The unit of an op."""
     kind, _, place = str(op.unit).partition(" ")
@@ -128,6 +160,12 @@ def _node(op: Op) -> Node:
 
 def _on_links(node: Node) -> bool:
     return node[0] in ("core", "gdpu")
+
+
+def _meet(op: Op, other: Op) -> bool:
+    """Whether values go from one op to the other over links: both on chips, in the same round."""
+    on_chips = "host" not in (_node(op)[0], _node(other)[0])
+    return on_chips and round_of(op) == round_of(other)
 
 
 def _values(module: Module, name: str) -> int:
@@ -141,24 +179,26 @@ class _Router:
     """Routes one channel after the other; `load`: values per sample on each link so far."""
 
     target: Target
+    chips: int = 1
     numbers: Mapping[tuple[Node, Node], int] = field(init=False)
     load: list[int] = field(init=False)
 
     def __post_init__(self) -> None:
         self.numbers = _numbers(self.target)
-        self.load = [0] * len(self.numbers)
+        self.load = [0] * len(links(self.target, self.chips))
 
-    def route(self, module: Module, op: Op, name: str, readers: Iterable[Op]) -> tuple[int, ...]:
-        source = _node(op)
-        taken: set[int] = set()
-        for destination in dict.fromkeys(map(_node, readers)):
+    def route(self, module: Module, op: Op, name: str, readers: Sequence[Op]) -> tuple[int, ...]:
+        source, chip = _node(op), chip_of(op)
+        taken = set(self.between_chips(op, readers))
+        near = (reader for reader in readers if _meet(op, reader) and chip_of(reader) == chip)
+        for destination in dict.fromkeys(map(_node, near)):
             if not (_on_links(source) and _on_links(destination)) or source == destination:
                 continue
             ways = self.ways(source, destination)
-            options = [path for path in map(self._path, ways) if path is not None]
+            options = [path for path in (self._path(way, chip) for way in ways) if path is not None]
             if not options:
                 raise CompileError(
-                    f"value `{name[1:]}` goes from {op.unit} to {_text(destination)}, and no "
+                    f"value `{name[1:]}` goes from {op.unit} to {_text(destination, chip)}, and no "
                     "links of the target join them",
                     "add `horizontal` and `vertical` to `links.directions` in the target file",
                 )
@@ -168,15 +208,23 @@ class _Router:
             self.load[link] += _values(module, name)
         return tuple(sorted(taken))
 
+    def between_chips(self, op: Op, readers: Iterable[Op]) -> Iterable[int]:
+        """The links that a value crosses between its chip and those of its readers."""
+        inner, here = self.chips * len(self.numbers), chip_of(op)
+        first, last = between_chips(op, readers)
+        yield from (inner + 2 * chip for chip in range(here, last))
+        yield from (inner + 2 * chip + 1 for chip in range(first, here))
+
     def _cost(self, path: list[int], taken: set[int]) -> tuple[int, int, int]:
         """New links, traffic on the busiest of them, traffic on all of them."""
         new = [self.load[link] for link in path if link not in taken]
         return len(new), max(new, default=0), sum(new)
 
-    def _path(self, way: list[tuple[Node, Node]]) -> list[int] | None:
-        """The links of a way, or None if one is missing."""
+    def _path(self, way: list[tuple[Node, Node]], chip: int) -> list[int] | None:
+        """The links of a way on a chip, or None if one is missing."""
         found = [self.numbers.get(step) for step in way]
-        return [link for link in found if link is not None] if None not in found else None
+        first = chip * len(self.numbers)
+        return [first + link for link in found if link is not None] if None not in found else None
 
     def ways(self, source: Node, destination: Node) -> list[list[tuple[Node, Node]]]:
         """Ways from one unit to another; the first of equally good ones is taken."""
@@ -243,12 +291,14 @@ def link_report(module: Module, target: Target) -> dict[str, Any]:
 
     A link that is narrower than a value takes several cycles for it, which `ns` counts.
     """
-    every = links(target)
+    chips = chips_of(module)
+    every = links(target, chips)
+    inner = chips * len(_numbers(target))
     schedule: dict[int, list[list[Any]]] = {}
     busy: dict[int, float] = {}
     hops = bound = 0
     consumers = module.consumers()
-    distances = _Router(target)
+    distances = _Router(target, chips)
     for op in module.ops:
         for name, route in zip(op.results, op.nested("routes"), strict=False):
             if not name:
@@ -257,7 +307,9 @@ def link_report(module: Module, target: Target) -> dict[str, Any]:
             cycles = -(-_BITS[channel(module, name).format] // target.links.bits_per_value.value)
             for link in route:
                 schedule.setdefault(link, []).append([name[1:], values])
-                time = values * cycles / target.links.values_per_ns.value
+                width = target.links.values_per_ns if link < inner else (
+                    target.links.chip_values_per_ns)  # fmt: skip
+                time = values * cycles / width.value
                 busy[link] = busy.get(link, 0.0) + time
             hops += values * len(route)
             bound += values * _least(distances, op, consumers[name])
@@ -287,13 +339,15 @@ def link_report(module: Module, target: Target) -> dict[str, Any]:
 
 def _least(router: _Router, op: Op, readers: Iterable[Op]) -> int:
     """Links that a value of an op crosses at least, wherever it turns."""
-    source = _node(op)
-    nodes = [node for node in dict.fromkeys(map(_node, readers)) if node != source]
+    source, readers = _node(op), [reader for reader in readers if _meet(op, reader)]
+    far = len(list(router.between_chips(op, readers)))
+    near = [reader for reader in readers if chip_of(reader) == chip_of(op)]
+    nodes = [node for node in dict.fromkeys(map(_node, near)) if node != source]
     if not _on_links(source):
-        return 0
+        return far
     ways = [router.ways(source, node) for node in nodes if _on_links(node)]
     farthest = max((min(map(len, options)) for options in ways), default=0)
-    return max(farthest, _entered(router.target, source, [n for n in nodes if _on_links(n)]))
+    return far + max(farthest, _entered(router.target, source, [n for n in nodes if _on_links(n)]))
 
 
 def _entered(target: Target, source: Node, readers: Sequence[Node]) -> int:

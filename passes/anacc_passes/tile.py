@@ -36,6 +36,7 @@ class Tile:
         correction: see `anacc_passes.tiling.correction`.
         row_copies: whether rows that a tile leaves free hold copies of its rows where that helps
             the converters; not if there are more tiles than cores, which have to share crossbars.
+        chips: whose cores there are.
     """
 
     target: Target
@@ -43,6 +44,7 @@ class Tile:
     feeds: Sequence[Feed] = ()
     correction: str = "none"
     row_copies: bool = False
+    chips: int = 1
     name = "tile"
 
     def __call__(self, module: Module) -> Module:
@@ -54,7 +56,7 @@ class Tile:
         samples = Samples.of(module, self.feeds) if self.feeds else None
         if self.row_copies:
             lowered = self._lower(module, samples, row_copies=True)
-            if sum(op.kind == "tile" for op in lowered.ops) <= self.target.cores:
+            if sum(op.kind == "tile" for op in lowered.ops) <= self.chips * self.target.cores:
                 return lowered
         return self._lower(module, samples, row_copies=False)
 

@@ -134,6 +134,16 @@ def _wired(columns: Mapping[int, int], ops: Sequence[Op], count: int) -> int:
     )
 
 
+def tied_groups(ops: Sequence[Op], target: Target) -> list[list[int]]:
+    """Ops of GDPUs with the tiles that must lie in their grid column, by position; none where any
+    core reaches any GDPU."""
+    if target.gdpu.wiring.value != "column":
+        return []
+    work = [index for index, op in enumerate(ops) if runs_on(op, target) == GDPU]
+    makers = {result: i for i, op in enumerate(ops) for result in op.results if result}
+    return _groups(ops, work, makers, tied=True)
+
+
 def _groups(
     ops: Sequence[Op], work: list[int], makers: Mapping[str, int], tied: bool
 ) -> list[list[int]]:

@@ -79,7 +79,8 @@ def test_options_reach_the_compiler(call: Call, files: Path, compiler: Compiler)
         "--calibration", files / "feed.npz", "--calibration-method", "entropy",
         "--read-mode", "1-phase", "--shape", "T=35", "--shape", "a=b=2", "--seed", 7,
         "--packing", "never", "--correction", "bias+range", "--row-copies", "never",
-        "--strict", "--state", "s=t", "--mapping", files / "map.json",
+        "--chips", "auto", "--reload", "--strict", "--state", "s=t",
+        "--mapping", files / "map.json",
         "--dump-ir", files / "ir", "--print-ir-after", "tile",
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
@@ -92,6 +93,8 @@ def test_options_reach_the_compiler(call: Call, files: Path, compiler: Compiler)
         "packing": "never",
         "correction": "bias+range",
         "row_copies": "never",
+        "chips": "auto",
+        "reload": True,
         "strict": True,
         "states": {"s": "t"},
         "mapping": files / "map.json",

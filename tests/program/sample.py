@@ -18,7 +18,7 @@ from anacc.targets import load_target, target_to_data
 # A convolution over six positions of four channels; its codes go to a recurrent cell (a cycle of
 # two streams) and to a pooling stage whose result a host segment takes on.
 TEXT = """\
-.anacc 1
+.anacc 2
 .adc 0 phases=4 multiplier=9000000 shift=40 maximum=854
 .weight 0 rows=12 columns=4
 .weight 1 rows=8 columns=4

@@ -86,6 +86,7 @@ streams = st.builds(
     st.lists(registers, max_size=3).map(tuple),
     st.none() | st.builds(Buffer, formats, unsigned, signed),
     bodies(),
+    unsigned,
 )
 codes = st.builds(
     Code,

@@ -53,8 +53,8 @@ def test_layout_and_comments_are_free() -> None:
 @pytest.mark.parametrize(
     ("line", "damaged", "reason"),
     [
-        (".anacc 1", ".anacc 2", "line 1: the text does not begin with its version"),
-        (".anacc 1", "", "line 2: the text does not begin"),
+        (".anacc 2", ".anacc 3", "line 1: the text does not begin with its version"),
+        (".anacc 2", "", "line 2: the text does not begin"),
         ("phases=4", "phase=4", "line 2: `phases=` is missing"),
         ("shift=40", "shift=x", "line 2: `x` is not an integer"),
         (".weight 1", ".weight 2", "line 4: items are numbered from 0 without gaps"),
@@ -100,7 +100,7 @@ def test_an_empty_text_is_refused() -> None:
 @given(st.text(max_size=80))
 def test_any_text_is_read_or_refused(text: str) -> None:
     try:
-        assemble(".anacc 1\n" + text)
+        assemble(".anacc 2\n" + text)
     except ProgramError:
         pass
 

@@ -46,6 +46,10 @@ DAMAGES = [
     ("token=12 capacity=4", "token=12 capacity=0", "channel 1 has capacity 0"),
     ("tensor token=0", "tensor token=1", "channel 7 has token size 1, not 0 to 0"),
     ("route=12,13", "route=12,12", "channel 1 crosses a link twice"),
+    ("route=12,13", "route=12,240", "channel 1 crosses link 240, but 1 chip have 240"),
+    ('"conv"', '"conv" round=9', "runs in round 9, but there are 9 streams"),
+    ('"conv"', '"conv" round=1',
+     "stream 3 `gates`: reads channel 2 in round 0, but stream 2 `conv` writes it in round 1"),
     ("core 0.12 \"conv\"", "core 0.64 \"conv\"", "runs on core 64, but a chip has 64"),
     ("core 0.12 \"conv\"", "core 1024.0 \"conv\"", "runs on chip 1024, but there are 1024"),
     ("gdpu 0.0", "gdpu 0.8", "runs on gdpu 8, but a chip has 8"),
@@ -144,6 +148,20 @@ DAMAGES = [
      "  loop 6 seq\n", "takes 7 tokens of channel 4"),
     ("  recv r0[0:4], c4\n.stream 4", ".stream 4", "takes 6 tokens of channel 4"),
 ]  # fmt: skip
+
+
+def test_blocks_of_two_rounds_may_overlap() -> None:
+    """All that follows the convolution runs in a round of its own, on the same cells."""
+    first, conv, rest = sample.TEXT.partition('"conv"')
+    rest = rest.replace("program 1, 12, 4", "program 1, 0, 0").replace("12, 4, 0\n", "0, 0, 0\n")
+    names = ("gates", "state", "pool", "hidden", "head", "scores")
+    for name in names:
+        rest = rest.replace(f'"{name}"', f'"{name}" round=1')
+    check(sample.image(first + conv + rest))
+    one_round = (first + conv + rest).replace(" round=1", "")
+    assert "overlaps another block of the same crossbar and round" in refused(
+        sample.image(one_round)
+    )
 
 
 @pytest.mark.parametrize(("text", "damage", "reason"), DAMAGES)

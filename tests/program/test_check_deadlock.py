@@ -66,7 +66,7 @@ def test_a_host_stream_in_a_cycle() -> None:
     borders[2] = sample.border("pooled", 4, (None, 4))
     borders.append(sample.border("back", 2, (None, 4)))
     text = """\
-.anacc 1
+.anacc 2
 .channel 0 i8 token=4 capacity=1
 .channel 1 i8 token=4 capacity=1
 .stream 0 host 0.0 "segment"

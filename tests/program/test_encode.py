@@ -18,7 +18,7 @@ from tests.program import sample
 from tests.program.strategies import codes
 
 EMPTY = Code((), (), (), (), ())
-HEADER = MAGIC + bytes([1])
+HEADER = MAGIC + bytes([2])
 
 
 def with_body(*body: Instr | Loop) -> Code:
@@ -65,7 +65,7 @@ def test_every_truncation_is_refused() -> None:
     [
         (b"", "ends too early"),
         (b"ANACCODF" + bytes([1]), "no code header"),
-        (MAGIC + bytes([2]), "code version 2 is not supported"),
+        (MAGIC + bytes([1]), "code version 1 is not supported"),
         (HEADER + bytes([0x80, 0x00]), "shortest form"),
         (HEADER + bytes([0xFF] * 12), "longer than 9 bytes"),
         (HEADER + bytes(5) + b"x", "1 bytes follow the end"),

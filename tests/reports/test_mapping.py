@@ -17,8 +17,9 @@ from anacc.targets import load_target, target_to_data
 from tests.cli.sample import MAPPING, image
 
 KEYS = {
-    "schema", "model", "target", "target_files", "read_mode", "cores", "cells", "layers", "tiles",
-    "units", "links", "bounds", "host", "nodes", "borders", "macs", "quantisation", "warnings",
+    "schema", "model", "target", "target_files", "read_mode", "cores", "cells", "chips", "rounds",
+    "programming", "layers", "tiles", "units", "links", "bounds", "host", "nodes", "borders",
+    "macs", "quantisation", "warnings",
     "program", "options", "provenance",
 }  # fmt: skip
 
@@ -33,7 +34,7 @@ def test_report_of_a_program() -> None:
     assert made["schema"] == SCHEMA
     assert made["model"]["inputs"] == [{"name": "x", "dtype": "float32", "shape": [None, 4]}]
     assert (made["target"], made["read_mode"]) == ("IBM HERMES Project Chip", "4-phase")
-    assert made["cores"] == {"used": 1, "available": 64, "chips": 1}
+    assert made["cores"] == {"used": 1, "available": 64, "chips": 1, "rounds": 1}
     assert made["cells"] == {"used": 12, "of": 256 * 256, "share": 12 / 65536}
     assert made["macs"] == {
         "crossbar": 12,
@@ -94,6 +95,10 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"layers": [{"nodes": [{}]}]}, "layers.0.nodes.0"),
     ({"layers": [{"nodes": "Conv"}]}, "layers.0.nodes"),
     ({"bounds": [1]}, "bounds"),
+    ({"chips": [{"layers": 3}]}, "chips.0.layers"),
+    ({"chips": [{"to_next": -1}]}, "chips.0.to_next"),
+    ({"rounds": [{"ns": "x"}]}, "rounds.0.ns"),
+    ({"programming": [1]}, "programming"),
     ({"bounds": {"a": 3}}, "bounds.a"),
     ({"bounds": {"a": {"value": {}}}}, "bounds.a.value"),
     ({"tiles": [{"cells_used": "x"}]}, "tiles.0.cells_used"),

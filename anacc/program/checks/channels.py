@@ -10,7 +10,8 @@ from anacc.program.names import shown
 
 
 def check_channels(image: Image) -> None:
-    """Channels have one writer, readers, and balanced tokens.  (Tensors stay on the host because
+    """Channels have one writer, readers that stand in no earlier round, and balanced tokens.
+    (Tensors stay on the host because
     no instruction of the chip moves them.)
 
     Raises:
@@ -38,6 +39,13 @@ def check_channels(image: Image) -> None:
                     code.streams[reader],
                     f"takes {taken} tokens of channel {number}, into which "
                     f"{_name(code, writer)} puts {tokens}",
+                )
+            if code.streams[reader].round < code.streams[writer].round:
+                raise stream_fault(
+                    reader,
+                    code.streams[reader],
+                    f"reads channel {number} in round {code.streams[reader].round}, but "
+                    f"{_name(code, writer)} writes it in round {code.streams[writer].round}",
                 )
     _check_borders(image)
 

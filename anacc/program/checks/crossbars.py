@@ -36,17 +36,17 @@ class _Block:
 
 
 def check_crossbars(code: Code, target: Target) -> None:
-    """Program blocks lie inside their crossbar and apart from each other over all streams; an MVM
-    uses cells of one block that its own stream has installed before.
+    """Program blocks lie inside their crossbar and apart from each other over all streams of a
+    round; an MVM uses cells of one block that its own stream has installed before.
 
     Raises:
         ProgramError: a block or an MVM breaks this.
     """
     shape = target.crossbar.rows.value, target.crossbar.columns.value
-    users: dict[Unit, list[int]] = {}
+    users: dict[tuple[Unit, int], list[int]] = {}
     for position, stream in enumerate(code.streams):
         if stream.unit.kind == UnitKind.CORE.value:
-            users.setdefault(stream.unit, []).append(position)
+            users.setdefault((stream.unit, stream.round), []).append(position)
     for positions in users.values():
         crossbar = _Crossbar(shape)
         for position in positions:
@@ -54,7 +54,7 @@ def check_crossbars(code: Code, target: Target) -> None:
 
 
 class _Crossbar:
-    """One crossbar while its streams are checked, one after another.
+    """One crossbar in one round while its streams are checked, one after another.
 
     `owner` holds for each cell the number of the block that covers it, or -1, so that the time does
     not depend on how many blocks there are.
@@ -83,14 +83,14 @@ class _Crossbar:
     def _misplaced(self, block: _Block, place: Place) -> str | None:
         rows, columns = self.owner.shape
         if place.loops:
-            return "stands inside a loop, but a crossbar is programmed once"
+            return "stands inside a loop, but a stream programs a crossbar once"
         if block.row_end > rows or block.column_end > columns:
             return (
                 f"ends at row {block.row_end}, column {block.column_end} of a crossbar of {rows} "
                 f"rows and {columns} columns"
             )
         if (self.owner[block.cells] >= 0).any():
-            return "overlaps another block of the same crossbar"
+            return "overlaps another block of the same crossbar and round"
         return None
 
     def _unprogrammed(self, position: int, stream: Stream, place: Place) -> str | None:

@@ -42,8 +42,15 @@ def check_declarations(image: Image, target: Target) -> None:
     _check_weights(image, target)
     _check_tables(image)
     _check_channels(code)
+    _check_links(code, target)
     for position, stream in enumerate(code.streams):
         _check_unit(position, stream, target)
+        if not 0 <= stream.round < len(code.streams):
+            raise stream_fault(
+                position,
+                stream,
+                f"runs in round {stream.round}, but there are {len(code.streams)} streams",
+            )
         _check_memory(position, stream)
         _check_loops(position, stream, stream.body, 1, 0)
     if sum(_sequential_steps(stream.body) for stream in code.streams) > MAX_SEQUENTIAL:
@@ -114,6 +121,18 @@ def _check_channels(code: Code) -> None:
             raise fault(f"channel {position} has capacity {channel.capacity}, less than one token")
         if len(set(channel.route)) != len(channel.route) or min(channel.route, default=0) < 0:
             raise fault(f"channel {position} crosses a link twice, or one with a negative number")
+
+
+def _check_links(code: Code, target: Target) -> None:
+    """The links of routes exist: those on each chip in use, and between neighbours."""
+    chips = 1 + max((stream.unit.chip for stream in code.streams), default=0)
+    links = chips * target.links_per_chip + 2 * (chips - 1)
+    for position, channel in enumerate(code.channels):
+        if max(channel.route, default=0) >= links:
+            raise fault(
+                f"channel {position} crosses link {max(channel.route)}, but {chips} "
+                f"chip{'' if chips == 1 else 's'} have {links}"
+            )
 
 
 def _check_unit(position: int, stream: Stream, target: Target) -> None:

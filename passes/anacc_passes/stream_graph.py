@@ -1,0 +1,183 @@
+"""The streams of a chip-level module as a graph that is cut over chips and rounds.
+
+1. A node is an op, or ops that stay together: a column of row tiles that pass a partial sum on, if
+   one chip has a core for each; and what `anacc_passes.wiring` ties to one grid column.
+2. A net is a channel: it has the nodes that write and read it.  What the host writes or reads
+   crosses no chip, so nets leave the host out; dependencies do not.
+3. Nodes stand in an order in which each comes behind those that it depends on, and nodes that
+   depend on each other (a recurrence) side by side; of all such orders it is the one next to that
+   of the module, which goes layer by layer.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+import networkx as nx
+
+from anacc.ir import Module, Op
+from anacc.ir.chip_rules import channel
+from anacc.targets import Target
+from anacc_passes.wiring import tied_groups
+
+HOST = ("input", "output", "host")
+"""Kinds of ops that no chip runs."""
+
+
+@dataclass(frozen=True)
+class Net:
+    """A channel between nodes of chips.
+
+    Attributes:
+        values: per sample.
+        nodes: that write or read it, each once; two at least.
+    """
+
+    values: int
+    nodes: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class StreamGraph:
+    """The graph.
+
+    Attributes:
+        nodes: the ops of each, by position in the module; nodes are numbered in their order.
+        nets: see `Net`.
+        before: for each node, those that it depends on directly.
+        groups: nodes [first, last) of each group that depends on itself; most are of one node.
+    """
+
+    nodes: tuple[tuple[int, ...], ...]
+    nets: tuple[Net, ...]
+    before: tuple[tuple[int, ...], ...]
+    groups: tuple[tuple[int, int], ...]
+
+
+def crossings(nets: Iterable[Net], count: int) -> list[int]:
+    """Values per sample that cross a boundary before each of `count` nodes, and behind the last."""
+    steps = [0] * (count + 1)
+    for net in nets:
+        steps[min(net.nodes) + 1] += net.values
+        steps[max(net.nodes) + 1] -= net.values
+    return list(accumulate(steps))
+
+
+def stream_graph(module: Module, target: Target, whole: bool = True) -> StreamGraph:
+    """The graph of a chip-level module, in time near linear in its ops and channels.
+
+    Args:
+        module: chip level.
+        target: each of the chips.
+        whole: whether columns of row tiles stay together.
+    """
+    members = _together(module, target, whole)
+    node_of = {op: node for node, ops in enumerate(members) for op in ops}
+    makers = {name: i for i, op in enumerate(module.ops) for name in op.results if name}
+    edges: set[tuple[int, int]] = set()
+    for position, op in enumerate(module.ops):
+        for name in op.operands:
+            if name in makers and node_of[makers[name]] != node_of[position]:
+                edges.add((node_of[makers[name]], node_of[position]))
+    order = _order(len(members), edges)
+    place = {node: rank for rank, node in enumerate(node for group in order for node in group)}
+    before: list[list[int]] = [[] for _ in members]
+    for source, sink in sorted(edges):
+        before[place[sink]].append(place[source])
+    nodes = tuple(tuple(members[node]) for group in order for node in group)
+    groups, first = [], 0
+    for group in order:
+        groups.append((first, first + len(group)))
+        first += len(group)
+    ranks = {op: rank for rank, ops in enumerate(nodes) for op in ops}
+    return StreamGraph(nodes, tuple(_nets(module, ranks)), tuple(map(tuple, before)), tuple(groups))
+
+
+def _together(module: Module, target: Target, whole: bool) -> list[list[int]]:
+    """The ops of each node, nodes in the order of their first ops."""
+    ops = module.ops
+    chains = _chains(ops) if whole else []
+    ties = tied_groups(ops, target)
+    found = _components(len(ops), [*ties, *chains])
+    # Ties of many columns can join more than a chip holds; then partial sums may cross chips.
+    for links in (ties, []):
+        large = {op for group in found if _tiles(ops, group) > target.cores for op in group}
+        kept = [group for group in found if group[0] not in large]
+        inner = [link for link in links if link[0] in large]
+        apart = _components(len(ops), inner)
+        found = sorted([*kept, *(group for group in apart if group[0] in large)])
+    return found
+
+
+def _chains(ops: Sequence[Op]) -> list[list[int]]:
+    """Tiles that a partial sum goes through, each chain in its order."""
+    makers = {name: i for i, op in enumerate(ops) for name in op.results if name}
+    chain_of: dict[int, list[int]] = {}
+    for position, op in enumerate(ops):
+        if op.kind == "tile":
+            chain = chain_of.get(makers.get(op.operands[3], -1), [])
+            chain.append(position)
+            chain_of[position] = chain
+    return list({id(chain): chain for chain in chain_of.values()}.values())
+
+
+def _tiles(ops: Sequence[Op], group: Iterable[int]) -> int:
+    return sum(ops[position].kind == "tile" for position in group)
+
+
+def _components(count: int, links: Iterable[Sequence[int]]) -> list[list[int]]:
+    graph: nx.Graph[int] = nx.Graph()
+    graph.add_nodes_from(range(count))
+    for link in links:
+        nx.add_path(graph, link)
+    return sorted(sorted(group) for group in nx.connected_components(graph))
+
+
+def _order(count: int, edges: Iterable[tuple[int, int]]) -> list[list[int]]:
+    """Groups of nodes that depend on each other, in topological order, lowest numbers first."""
+    graph: nx.DiGraph[int] = nx.DiGraph()
+    graph.add_nodes_from(range(count))
+    graph.add_edges_from(edges)
+    groups = [sorted(group) for group in nx.strongly_connected_components(graph)]
+    group_of = {node: number for number, group in enumerate(groups) for node in group}
+    after: dict[int, set[int]] = {number: set() for number in range(len(groups))}
+    for source, sink in edges:
+        if group_of[source] != group_of[sink]:
+            after[group_of[source]].add(group_of[sink])
+    waiting = [0] * len(groups)
+    for sinks in after.values():
+        for sink in sinks:
+            waiting[sink] += 1
+    ready = [(groups[n][0], n) for n in range(len(groups)) if not waiting[n]]
+    heapq.heapify(ready)
+    order = []
+    while ready:
+        _, number = heapq.heappop(ready)
+        order.append(groups[number])
+        for sink in after[number]:
+            waiting[sink] -= 1
+            if not waiting[sink]:
+                heapq.heappush(ready, (groups[sink][0], sink))
+    return order
+
+
+def _nets(module: Module, ranks: Mapping[int, int]) -> Iterable[Net]:
+    """The channels between two nodes at least, by their first node."""
+    ends: dict[str, set[int]] = {}
+    for position, op in enumerate(module.ops):
+        if op.kind not in HOST:
+            for name in (*op.operands, *op.results):
+                if name.startswith("%"):
+                    ends.setdefault(name, set()).add(ranks[position])
+    for name, nodes in ends.items():
+        if len(nodes) > 1:
+            yield Net(values_of(module, name), tuple(sorted(nodes)))
+
+
+def values_of(module: Module, name: str) -> int:
+    """Values of a channel per sample."""
+    kind = channel(module, name)
+    return kind.tokens * kind.token_size
