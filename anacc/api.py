@@ -215,6 +215,7 @@ def compile(
     packing: str = "auto",
     correction: str = "bias",
     row_copies: str = "auto",
+    optimize: str | None = None,
     states: Mapping[str, str] | None = None,
     strict: bool = False,
 ) -> Program:
@@ -235,6 +236,9 @@ def compile(
             calibration data: `none`, `bias` or `bias+range`.
         row_copies: `auto`: rows that a tile leaves free hold copies of its rows where converters
             would hardly resolve its sums; `never`.
+        optimize: `throughput`: layers have copies on idle cores, for the fastest slowest stage;
+            `latency`: for the shortest time of one sample; `area`: as few cores as packing finds;
+            None: no copies.
         strict: refuse a model of which a node runs on the host.
         states: of a streaming model: for inputs that are states the name of the output that feeds
             them.  `calibration` then is streams, as for `Program.run_steps`.
@@ -267,6 +271,7 @@ def compile(
         packing=packing,
         correction=correction,
         row_copies=row_copies,
+        optimize=optimize,
         strict=strict,
         states=states,
         warn=messages.append,

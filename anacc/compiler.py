@@ -12,7 +12,7 @@ from pathlib import Path
 import onnx
 
 from anacc.calibration import Feed, first_steps, prepared
-from anacc.errors import CompileError, FeedError
+from anacc.errors import CompileError, FeedError, UsageError
 from anacc.feeds import feed_name, synthetic_feed
 from anacc.frontend import import_model
 from anacc.frontend.source import Port as SourcePort
@@ -39,6 +39,7 @@ from anacc_passes.partition import Partition
 from anacc_passes.place import PACKINGS, Place
 from anacc_passes.quantise import Quantise
 from anacc_passes.ranges import LARGEST_CODE, METHODS
+from anacc_passes.replicate import OBJECTIVES, Replicate
 from anacc_passes.route import Route
 from anacc_passes.tabulate import Tabulate
 from anacc_passes.tile import Tile
@@ -60,6 +61,7 @@ PASSES = (
     Equalise,
     Quantise,
     Tile,
+    Replicate,
     Place,
     Route,
 )
@@ -77,6 +79,7 @@ class PassOptions:
         method: calibration method.
         packing, correction, strict: as given.
         row_copies: whether rows that a tile leaves free hold copies of its rows.
+        optimize: as given.
     """
 
     target: Target
@@ -87,6 +90,7 @@ class PassOptions:
     correction: str = "bias"
     strict: bool = False
     row_copies: bool = True
+    optimize: str | None = None
 
 
 def pipeline(options: PassOptions) -> tuple[Pass, ...]:
@@ -118,8 +122,10 @@ def pipeline(options: PassOptions) -> tuple[Pass, ...]:
         Quantise(),
         # Cut layers into crossbar tiles and streams.  From here on, values are channels.
         Tile(target, read_mode, feeds, options.correction, options.row_copies),
+        # Copy layers to cores that would be idle, if that is asked for.
+        Replicate(target, options.optimize, options.packing),
         # Give each stream a unit, each tile its place on a crossbar.
-        Place(target, options.packing),
+        Place(target, options.packing, options.optimize),
         # Give each transfer its links.
         Route(target),
     )
@@ -154,6 +160,7 @@ def compile_image(
     packing: str = "auto",
     correction: str = "bias",
     row_copies: str = "auto",
+    optimize: str | None = None,
     strict: bool = False,
     states: Mapping[str, str] | None = None,
     dump_ir: Path | None = None,
@@ -176,6 +183,8 @@ def compile_image(
         packing: `auto`, `always` or `never`; see `anacc_passes.place`.
         correction: `none`, `bias` or `bias+range`; see `anacc_passes.tiling.correction`.
         row_copies: `auto` or `never`: whether rows that a tile leaves free hold copies of its rows.
+        optimize: `throughput`, `latency` or `area`, see `anacc_passes.replicate`; None: no layer is
+            copied.
         strict: refuse a model of which a node runs on the host.
         states: for inputs that are states the name of the output that feeds them; `calibration`
             then is streams, see `anacc.streaming`, which run step by step in ONNX Runtime.
@@ -195,6 +204,13 @@ def compile_image(
     checked_choice("packing", packing, PACKINGS)
     checked_choice("row_copies", row_copies, ("auto", "never"))
     checked_choice("correction", correction, CORRECTIONS)
+    if optimize is not None:
+        checked_choice("optimize", optimize, OBJECTIVES)
+    if optimize == "area" and packing == "never":
+        raise UsageError(
+            "`optimize` is `area` and `packing` is `never`: the least area takes packing",
+            "leave `packing` out",
+        )
     if print_ir_after is not None:
         checked_choice("pass", print_ir_after, (IMPORT, *(each.name for each in PASSES)))
     seed, sizes, states = checked_seed(seed), checked_sizes(shapes), checked_states(states)
@@ -244,7 +260,8 @@ def compile_image(
         correction=correction,
         strict=bool(strict),
         # Where layers share crossbars, no rows are free.
-        row_copies=row_copies == "auto" and packing != "always",
+        row_copies=row_copies == "auto" and packing != "always" and optimize != "area",
+        optimize=optimize,
     )
     module, timings = run_pipeline(
         module,
@@ -268,6 +285,7 @@ def compile_image(
             "packing": packing,
             "correction": correction,
             "row_copies": row_copies,
+            "optimize": optimize,
             "shapes": sizes,
         },
         provenance=dict(_versions()),

@@ -18,6 +18,7 @@ CALIBRATION_METHODS = ("mse", "minmax", "percentile", "entropy")
 PACKINGS = ("auto", "always", "never")
 CORRECTIONS = ("none", "bias", "bias+range")
 ROW_COPIES = ("auto", "never")
+OBJECTIVES = ("throughput", "latency", "area")
 
 MAX_DIGITS = 10
 """Of a size; ONNX could state larger ones, but no computer could hold the tensor."""
@@ -84,6 +85,12 @@ MAX_DIGITS = 10
     help="Whether rows that a tile leaves free hold copies of its rows, where converters would "
     "hardly resolve its sums; none with `--packing always`.",
 )
+@click.option(
+    "--optimize",
+    type=click.Choice(OBJECTIVES),
+    help="Copy layers to idle cores, for the fastest pipeline or the shortest time of a sample, or "
+    "use as few cores as packing finds. Without it: no copies.",
+)
 @click.option("--strict", is_flag=True, help="Refuse a model of which a node runs on the host.")
 @state_option
 @click.option(
@@ -105,6 +112,7 @@ def compile_command(
     packing: str,
     correction: str,
     row_copies: str,
+    optimize: str | None,
     strict: bool,
     states: tuple[str, ...],
     dump_ir: str | None,
@@ -139,6 +147,7 @@ def compile_command(
             packing=packing,
             correction=correction,
             row_copies=row_copies,
+            optimize=optimize,
             strict=strict,
             states=fed_back,
             dump_ir=None if dump_ir is None else Path(dump_ir),

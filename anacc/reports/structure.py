@@ -28,6 +28,7 @@ class _Layer(_Part):
     matrix: list[_Count] | None = None
     groups: _Count | None = None
     tiles: _Count | None = None
+    replicas: _Count | None = None
     cores: list[_Count | str] | None = None
     unit: str | None = None
     positions: _Count | None = None
@@ -42,6 +43,7 @@ class _Tile(_Part):
     layer: str | None = None
     cells_used: _Count | None = None
     copies: _Count | None = None
+    replica: _Count | None = None
     conversion_snr_db: float | None = None
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from anacc.ir import Module, Op
-from anacc.ir.chip_rules import channel, copies
+from anacc.ir.chip_rules import block, channel, copies, replica
 from anacc.targets import Target
 from anacc_backends.nodes import node_table
 from anacc_backends.traffic import border_traffic
@@ -106,8 +106,8 @@ def origin(module: Module) -> dict[str, Any]:
                 "rows": list(op.integers("weight_rows")),
                 "columns": list(op.integers("weight_columns")),
             }
-            for op in module.ops
-            if op.kind == "tile"
+            # Copies of a layer install the same block.
+            for op in {block(op): op for op in module.ops if op.kind == "tile"}.values()
         ],
         "tensors": [
             {
@@ -151,6 +151,7 @@ def _tile(module: Module, op: Op) -> dict[str, Any]:
         "weight_rows": list(op.integers("weight_rows")),
         "weight_columns": list(op.integers("weight_columns")),
         "copies": copies(op),
+        "replica": replica(op),
         "cells_used": op.integer("cells"),
         "conversion_snr_db": op.attributes.get("snr"),
     }
@@ -160,8 +161,9 @@ def _layers(module: Module) -> list[dict[str, Any]]:
     """One entry for each layer with a matrix and each stream of another kind, in order."""
     found: dict[str, dict[str, Any]] = {}
     units: dict[str, Counter[str]] = {}
+    positions: Counter[tuple[object, ...]] = Counter()  # of all copies of a tile
     for op in module.ops:
-        if op.kind in ("input", "output", "host", "regroup"):
+        if op.kind in ("input", "output", "host", "regroup", "merge"):
             continue
         name = op.text("layer") if op.kind == "tile" else f"{op.kind} {op.results[0][1:]}"
         entry = found.setdefault(
@@ -173,12 +175,16 @@ def _layers(module: Module) -> list[dict[str, Any]]:
                 "matrix": [0, 0],
                 "tiles": 0,
                 "cores": [],
+                "replicas": 1,
                 "positions": _tokens(module, op),
             },
         )
         units.setdefault(name, Counter())[str(op.unit)] += 1
         if op.kind == "tile":
             entry["tiles"] += 1
+            positions[block(op)] += _tokens(module, op)
+            entry["positions"] = max(entry["positions"], positions[block(op)])
+            entry["replicas"] = max(entry["replicas"], replica(op) + 1)
             bottom, right = op.integers("weight_rows")[1], op.integers("weight_columns")[1]
             entry["matrix"] = [max(entry["matrix"][0], bottom), max(entry["matrix"][1], right)]
     for name, entry in found.items():

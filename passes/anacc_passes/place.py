@@ -27,6 +27,7 @@ from anacc.ir.chip_rules import channel
 from anacc.targets import Target
 from anacc_passes.floorplan import Grid, Pull, Traffic, Transfer, floorplan
 from anacc_passes.packing import Rect, Spot, lower_bound, pack
+from anacc_passes.sharing import Item, Room, pack_balanced
 from anacc_passes.units import CORE, GDPU
 from anacc_passes.wiring import Wiring, runs_on, wire
 
@@ -35,7 +36,7 @@ PACKINGS = ("auto", "always", "never")
 LAYERS_NAMED = 5
 """How many layers the error of a model that does not fit names."""
 
-_BRIDGE_KINDS = ("gather", "regroup")
+_BRIDGE_KINDS = ("gather", "regroup", "merge")
 
 
 @dataclass(frozen=True)
@@ -48,10 +49,14 @@ class Place:
             the blocks of a grouped layer share cores with each other, and tiles of at most half the
             rows and half the columns with each other; all others get a core of their own; if
             the chip has too few cores for that, as `always`.
+        objective: with `throughput`, tiles share cores so that the slowest core does as little as
+            is found (`anacc_passes.sharing`), unless `packing` is `never`.  With `latency`, they
+            have cores of their own if there are enough.  With `area`, packing is `always`.
     """
 
     target: Target
     packing: str = "auto"
+    objective: str | None = None
     name = "place"
 
     def __post_init__(self) -> None:
@@ -68,7 +73,7 @@ class Place:
             CompileError: if the chip has too few cores, or lacks a kind of unit.
         """
         wiring = wire(module, self.target)
-        spots = _crossbars(module, self.target, self.packing, wiring)
+        spots = _crossbars(module, self.target, self._policies(), wiring)
         cores = floorplan(self.target, _traffic(module, self.target, wiring, spots))
         placed = []
         bridged = 0
@@ -101,6 +106,16 @@ class Place:
             placed.append(replace(op, unit=unit))
         return replace(module, ops=tuple(placed))
 
+    def _policies(self) -> list[str]:
+        """Ways to pack, of which the first is taken that the chip has enough cores for."""
+        if self.objective == "area":
+            return ["always"]
+        if self.objective == "throughput" and self.packing != "never":
+            return ["balanced", "always"]
+        if self.objective == "latency" and self.packing == "auto":
+            return ["never", "auto", "always"]
+        return {"never": ["never"], "always": ["always"], "auto": ["auto", "always"]}[self.packing]
+
     def _ldpu(self, op: Op, units: Mapping[str, str], load: Counter[str]) -> int:
         """The core whose LDPU computes an op: where an operand is made, or the idlest."""
         for name in op.operands:
@@ -125,16 +140,22 @@ def size_of(module: Module, op: Op) -> Rect:
     return Rect(rows, columns)
 
 
-def _crossbars(module: Module, target: Target, packing: str, wiring: Wiring) -> dict[int, Spot]:
+def _crossbars(
+    module: Module, target: Target, policies: Sequence[str], wiring: Wiring
+) -> dict[int, Spot]:
     """The place of each tile (by position of the op) on crossbars that are not yet cores.
 
     Raises:
         CompileError: if they are more than the target has.
     """
     tiles = [index for index, op in enumerate(module.ops) if op.kind == "tile"]
-    policies = {"never": ["never"], "always": ["always"], "auto": ["auto", "always"]}[packing]
     spots: dict[int, Spot] = {}
     for policy in policies:
+        if policy == "balanced":
+            found = _balanced(module, target, wiring, tiles)
+            if found is not None and _overflow(target, wiring, found) is None:
+                return found
+            continue
         spots = _packed(module, target, wiring, _pools(module, target, tiles, policy))
         if _overflow(target, wiring, spots) is None:
             return spots
@@ -142,9 +163,25 @@ def _crossbars(module: Module, target: Target, packing: str, wiring: Wiring) -> 
     layers = _layers_by_crossbars(module, spots)
     most = ", ".join(f"`{name}` ({count})" for name, count in layers[:LAYERS_NAMED])
     hint = "raise `grid.rows` or `grid.columns` in a target file and give it with --target"
-    if packing == "never":
+    if policies[-1] == "never":
         hint += ", or let layers share cores with --packing always"
     raise CompileError(f"{reason}; the layers that take the most cores are {most}", hint)
+
+
+def _balanced(
+    module: Module, target: Target, wiring: Wiring, tiles: Sequence[int]
+) -> dict[int, Spot] | None:
+    """Places that let the slowest core do as little as is found, if there are any."""
+    items = [
+        Item(
+            size_of(module, module.ops[index]),
+            _products(module, module.ops[index]),
+            wiring.columns.get(index),
+        )
+        for index in tiles
+    ]
+    found = pack_balanced(items, Room.of(target))
+    return None if found is None else dict(zip(tiles, found[0], strict=True))
 
 
 def _pools(module: Module, target: Target, tiles: Sequence[int], policy: str) -> list[list[int]]:
