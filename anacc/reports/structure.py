@@ -92,12 +92,39 @@ class _Recoded(_Part):
     codes_saturated: _Count | None = None
 
 
+class _Busy(_Part):
+    ns: float | None = None
+    unit: str | None = None
+    layers: list[str] | None = None
+
+
+class _Quantity(_Part):
+    key: str | None = None
+    value: float | str | None = None
+    unit: str | None = None
+    source: str | None = None
+
+
+class _Performance(_Part):
+    slowest_ns: float | None = None
+    slowest: _Busy | None = None
+    bound_ns: float | None = None
+    fractional_ns: float | None = None
+    latency_ns: float | None = None
+    mvm_latency_ns: float | None = None
+    mvms: _Count | None = None
+    mvm_energy_nj: float | None = None
+    busy: dict[str, _Busy] | None = None
+    figures: list[_Quantity] | None = None
+
+
 class _Mapping(_Part):
     layers: list[_Layer] | None = None
     tiles: list[_Tile] | None = None
     units: list[dict[str, Any]] | None = None
     links: dict[str, Any] | None = None
     bounds: dict[str, _Bound] | None = None
+    performance: _Performance | None = None
     host: list[_Host] | None = None
     macs: _Macs | None = None
     nodes: list[_Node] | None = None

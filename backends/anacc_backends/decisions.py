@@ -9,6 +9,7 @@ from anacc.ir import Module, Op
 from anacc.ir.chip_rules import block, channel, copies, replica
 from anacc.targets import Target
 from anacc_backends.nodes import node_table
+from anacc_backends.performance import performance
 from anacc_backends.traffic import border_traffic
 from anacc_passes.place import placement_report
 from anacc_passes.route import link_report
@@ -18,6 +19,7 @@ def mapping(module: Module, target: Target, warnings: tuple[str, ...]) -> dict[s
     """Layers, tiles, units, host reasons, links, bounds, nodes, borders of a routed module."""
     placed = placement_report(module, target)
     hosted = [op for op in module.ops if op.kind == "host"]
+    links = link_report(module, target)
     return {
         **placed,
         "layers": _layers(module),
@@ -34,7 +36,8 @@ def mapping(module: Module, target: Target, warnings: tuple[str, ...]) -> dict[s
             }
             for op in hosted
         ],
-        "links": link_report(module, target),
+        "links": links,
+        "performance": performance(module, target, links),
         "macs": {
             "crossbar": sum(_products(module, op) for op in module.ops),
             "host": sum(op.integer("products") for op in hosted),

@@ -14,23 +14,8 @@ from math import prod
 
 from anacc.ir import Channel, Module, Op, Value
 from anacc.ir.chip_rules import channel
+from anacc_passes.grouping import Group
 from anacc_passes.tiling.layout import Nest, row_major
-
-
-@dataclass(frozen=True)
-class Group:
-    """The tiles of one layer, by position in the module.
-
-    Attributes:
-        tiles: one after another.
-        counts: rounds of the loops over positions, outermost first; () for a single position.
-        window: position of the `gather` that makes their inputs and nothing else, which each copy
-            then has of its own; None: tokens are selected from the channels as they are.
-    """
-
-    tiles: tuple[int, ...]
-    counts: tuple[int, ...]
-    window: int | None = None
 
 
 @dataclass

@@ -18,15 +18,15 @@ more copies of a layer than bridge units.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from anacc.errors import UsageError
 from anacc.ir import Module
-from anacc.ir.chip_ops import CELLS
-from anacc.ir.chip_rules import channel
+from anacc.ir.chip_rules import replica
 from anacc.targets import Target
-from anacc_passes.copying import Group, with_copies
+from anacc_passes.copying import with_copies
+from anacc_passes.grouping import can_be_copied, groups, readers_of
 from anacc_passes.place import size_of
 from anacc_passes.replication import Split, balance
 from anacc_passes.sharing import Layer, Room, share
@@ -61,10 +61,8 @@ class Replicate:
         """Copy layers."""
         if self.objective not in ("throughput", "latency"):
             return module
-        tied = wire(module, self.target).columns
-        found, readers = groups(module), _readers(module)
-        layers = [self._layer(module, group, tied, readers) for group in found]
-        splits = self._splits(layers)
+        found = groups(module)
+        splits = self._splits(layers_of(module, self.target))
         if splits is None:
             return module
         chosen = {
@@ -73,24 +71,6 @@ class Replicate:
             if split.copies > 1
         }
         return with_copies(module, chosen) if chosen else module
-
-    def _layer(
-        self,
-        module: Module,
-        group: Group,
-        tied: Mapping[int, int],
-        readers: Mapping[str, set[int]],
-    ) -> Layer:
-        """What the choice of copies must know of a layer."""
-        free = not any(index in tied for index in group.tiles)
-        free = free and _can_be_copied(module, group, readers)
-        most = min(self.target.bridge.count.value, self.target.cores) if free else 1
-        return Layer(
-            group.counts,
-            tuple(size_of(module, module.ops[index]) for index in group.tiles),
-            max(1, most),
-            tuple(tied.get(index) for index in group.tiles),
-        )
 
     def _splits(self, layers: Sequence[Layer]) -> tuple[Split, ...] | None:
         """The copies of each layer, None where there are too few cores."""
@@ -101,78 +81,34 @@ class Replicate:
         return balance(stages, self.target.cores, latency_first=latency)
 
 
-def groups(module: Module) -> list[Group]:
-    """The layers of a module: runs of tiles that cut one matrix."""
-    found: list[list[int]] = []
-    seen: set[tuple[object, ...]] = set()
-    for index, op in enumerate(module.ops):
-        if op.kind != "tile":
+def layers_of(module: Module, target: Target) -> list[Layer]:
+    """The layers as the choice of copies sees them; those that have copies already as one each.
+
+    Args:
+        module: chip level; placed or not.
+        target: the chip.
+    """
+    tied, readers = wire(module, target).columns, readers_of(module)
+    found = []
+    for group in groups(module):
+        tiles = [module.ops[index] for index in group.tiles]
+        outside = {
+            reader for op in tiles for name in op.results for reader in readers.get(name, ())
+        }
+        merge = next(
+            (op for op in map(module.ops.__getitem__, outside) if op.kind == "merge"), None
+        )
+        if merge is not None and replica(tiles[0]):
             continue
-        name = op.text("layer")
-        region = (op.attributes["weight_rows"], op.attributes["weight_columns"])
-        follows = found and found[-1][-1] == index - 1
-        same = follows and module.ops[index - 1].text("layer") == name and region not in seen
-        if not same:
-            found.append([])
-            seen = set()
-        found[-1].append(index)
-        seen.add(region)
-    readers = _readers(module)
-    makers = {name: index for index, op in enumerate(module.ops) for name in op.results if name}
-    held = {part for each in module.held for parts in each.parts.values() for part in parts}
-    return [_group(module, tiles, readers, makers, held) for tiles in found]
-
-
-def _readers(module: Module) -> dict[str, set[int]]:
-    found: dict[str, set[int]] = {}
-    for index, op in enumerate(module.ops):
-        for name in op.operands:
-            found.setdefault(name, set()).add(index)
+        free = not any(index in tied for index in group.tiles)
+        free = free and can_be_copied(module, group, readers)
+        most = min(target.bridge.count.value, target.cores) if free else 1
+        found.append(
+            Layer(
+                group.counts if merge is None else merge.integers("counts"),
+                tuple(size_of(module, op) for op in tiles),
+                max(1, most),
+                tuple(tied.get(index) for index in group.tiles),
+            )
+        )
     return found
-
-
-def _group(
-    module: Module,
-    tiles: Sequence[int],
-    readers: Mapping[str, set[int]],
-    makers: Mapping[str, int],
-    held: set[str],
-) -> Group:
-    """A group with its loops over positions: those of the gather that makes its windows, or one."""
-    ops = [module.ops[index] for index in tiles]
-    tokens = channel(module, next(name for name in ops[0].results if name)).tokens
-    plain = Group(tuple(tiles), (tokens,) if tokens > 1 else ())
-    sources = {name for op in ops for name in op.operands[5:]}
-    origins = {makers[name] for name in sources}
-    if len(origins) != 1:
-        return plain
-    (window,) = origins
-    gather = module.ops[window]
-    if (
-        gather.kind != "gather"
-        or gather.operands[0]  # scales of averages follow the order of tokens
-        or set(gather.results) != sources
-        or any(name in held or not readers[name] <= set(tiles) for name in sources)
-    ):
-        return plain
-    counts = gather.nested("load")[0]
-    return Group(tuple(tiles), counts, window) if counts else plain
-
-
-def _can_be_copied(module: Module, group: Group, readers: Mapping[str, set[int]]) -> bool:
-    """Whether positions do not depend on each other, and all that the tiles take and give is
-    theirs alone."""
-    tiles = [module.ops[index] for index in group.tiles]
-    inside = {name for op in tiles for name in op.results if name}
-    if any(op.attributes["recurrent"] is True for op in tiles):
-        return False
-    if any(op.operands[3] and op.operands[3] not in inside for op in tiles):
-        return False
-    partial = {op.operands[3] for op in tiles if op.operands[3]}
-    outside = {
-        (name, module.ops[reader].kind)
-        for name in inside
-        for reader in readers[name]
-        if reader not in group.tiles
-    }
-    return not any(name in partial or kind in CELLS for name, kind in outside)

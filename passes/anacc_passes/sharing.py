@@ -55,10 +55,11 @@ class Room:
     labelled: int | None = None
 
     @classmethod
-    def of(cls, target: Target) -> Room:
-        """The cores of a chip; labels are grid columns."""
+    def of(cls, target: Target, cores: int | None = None) -> Room:
+        """The cores of a chip, or some number of them; labels are grid columns."""
         crossbar, grid = target.crossbar, target.grid
-        return cls(target.cores, crossbar.rows.value, crossbar.columns.value, grid.rows.value)
+        count = target.cores if cores is None else cores
+        return cls(count, crossbar.rows.value, crossbar.columns.value, grid.rows.value)
 
 
 @dataclass(frozen=True)

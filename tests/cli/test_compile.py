@@ -78,7 +78,7 @@ def test_options_reach_the_compiler(call: Call, files: Path, compiler: Compiler)
         "compile", files / "model.onnx", "-o", files / "new.bin", "--target", "own.toml",
         "--calibration", files / "feed.npz", "--calibration-method", "entropy",
         "--read-mode", "1-phase", "--shape", "T=35", "--shape", "a=b=2", "--seed", 7,
-        "--packing", "never", "--correction", "bias+range", "--row-copies", "never",
+        "--packing", "never", "--optimize", "latency", "--correction", "bias+range", "--row-copies", "never",
         "--strict", "--state", "s=t",
         "--dump-ir", files / "ir", "--print-ir-after", "tile",
     )  # fmt: skip
@@ -92,6 +92,7 @@ def test_options_reach_the_compiler(call: Call, files: Path, compiler: Compiler)
         "packing": "never",
         "correction": "bias+range",
         "row_copies": "never",
+        "optimize": "latency",
         "strict": True,
         "states": {"s": "t"},
         "dump_ir": files / "ir",

@@ -18,7 +18,7 @@ from tests.cli.sample import MAPPING, image
 
 KEYS = {
     "schema", "model", "target", "target_files", "read_mode", "cores", "cells", "layers", "tiles",
-    "units", "links", "bounds", "host", "nodes", "borders", "macs", "quantisation", "warnings",
+    "units", "links", "bounds", "performance", "host", "nodes", "borders", "macs", "quantisation", "warnings",
     "program", "options", "provenance",
 }  # fmt: skip
 
@@ -95,6 +95,9 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"layers": [{"nodes": "Conv"}]}, "layers.0.nodes"),
     ({"bounds": [1]}, "bounds"),
     ({"bounds": {"a": 3}}, "bounds.a"),
+    ({"performance": {"slowest_ns": "fast"}}, "performance.slowest_ns"),
+    ({"performance": {"busy": {"core": {"layers": [1]}}}}, "performance.busy.core.layers.0"),
+    ({"performance": {"figures": [3]}}, "performance.figures.0"),
     ({"bounds": {"a": {"value": {}}}}, "bounds.a.value"),
     ({"tiles": [{"cells_used": "x"}]}, "tiles.0.cells_used"),
     ({"macs": {"crossbar": "a", "host": 1}}, "macs.crossbar"),
