@@ -78,7 +78,8 @@ def test_options_reach_the_compiler(call: Call, files: Path, compiler: Compiler)
         "compile", files / "model.onnx", "-o", files / "new.bin", "--target", "own.toml",
         "--calibration", files / "feed.npz", "--calibration-method", "entropy",
         "--read-mode", "1-phase", "--shape", "T=35", "--shape", "a=b=2", "--seed", 7,
-        "--packing", "never", "--optimize", "latency", "--correction", "bias+range", "--row-copies", "never",
+        "--packing", "never", "--correction", "bias+range", "--row-copies", "never",
+        "--optimize", "latency",
         "--strict", "--state", "s=t",
         "--dump-ir", files / "ir", "--print-ir-after", "tile",
     )  # fmt: skip

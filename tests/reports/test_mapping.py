@@ -18,8 +18,8 @@ from tests.cli.sample import MAPPING, image
 
 KEYS = {
     "schema", "model", "target", "target_files", "read_mode", "cores", "cells", "layers", "tiles",
-    "units", "links", "bounds", "performance", "host", "nodes", "borders", "macs", "quantisation", "warnings",
-    "program", "options", "provenance",
+    "units", "links", "bounds", "host", "nodes", "borders", "macs", "quantisation", "warnings",
+    "performance", "program", "options", "provenance",
 }  # fmt: skip
 
 
