@@ -51,7 +51,8 @@ class Place:
             the chip has too few cores for that, as `always`.
         objective: with `throughput`, tiles share cores so that the slowest core does as little as
             is found (`anacc_passes.sharing`), unless `packing` is `never`.  With `latency`, they
-            have cores of their own if there are enough.  With `area`, packing is `always`.
+            have cores of their own, or if there are too few, share as with `throughput`.  With
+            `area`, packing is `always`.
     """
 
     target: Target
@@ -113,7 +114,7 @@ class Place:
         if self.objective == "throughput" and self.packing != "never":
             return ["balanced", "always"]
         if self.objective == "latency" and self.packing == "auto":
-            return ["never", "auto", "always"]
+            return ["never", "balanced", "always"]
         return {"never": ["never"], "always": ["always"], "auto": ["auto", "always"]}[self.packing]
 
     def _ldpu(self, op: Op, units: Mapping[str, str], load: Counter[str]) -> int:

@@ -8,7 +8,8 @@ back into order.  No bit of any result changes.
    can be found (`anacc_passes.sharing`; with a core for each tile, `anacc_passes.replication`,
    which is exact).
 2. `latency`: the least time of a sample that goes through one layer after another, then the
-   slowest stage, with a core for each tile; no copies where there are too few cores for that.
+   slowest stage: exactly with a core for each tile, unless what `throughput` finds on shared
+   cores is faster.
 3. `area`, or nothing that is asked for: no copies.
 
 Layers that recur through time have no copies: a step waits for the one before.  Nor have those that
@@ -29,7 +30,7 @@ from anacc_passes.copying import with_copies
 from anacc_passes.grouping import can_be_copied, groups, readers_of
 from anacc_passes.place import size_of
 from anacc_passes.replication import Split, balance
-from anacc_passes.sharing import Layer, Room, share
+from anacc_passes.sharing import Layer, Room, serial_time, share
 from anacc_passes.wiring import wire
 
 OBJECTIVES = ("throughput", "latency", "area")
@@ -74,11 +75,16 @@ class Replicate:
 
     def _splits(self, layers: Sequence[Layer]) -> tuple[Split, ...] | None:
         """The copies of each layer, None where there are too few cores."""
+        room, stages = Room.of(self.target), [layer.stage for layer in layers]
+        shared = share(layers, room) if self.packing != "never" else None
         if self.objective == "throughput" and self.packing != "never":
-            return share(layers, Room.of(self.target))
-        stages = [layer.stage for layer in layers]
-        latency = self.objective == "latency"
-        return balance(stages, self.target.cores, latency_first=latency)
+            return shared
+        apart = balance(stages, room.cores, latency_first=self.objective == "latency")
+        if shared is None or apart is None:
+            return shared or apart
+        time = serial_time(layers, shared, room)
+        faster = time is not None and time < sum(split.positions for split in apart)
+        return shared if faster else apart
 
 
 def layers_of(module: Module, target: Target) -> list[Layer]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import prod
 
 import numpy as np
@@ -231,7 +231,15 @@ def pack_within(items: Sequence[Item], room: Room, limit: int) -> tuple[Spot, ..
             spots[number] = spot
         else:
             return tuple(spots[number] for number in numbers)
+    if len(items) <= room.cores and _few_labels(items, room) and max(shares, default=0.0) <= 1:
+        return tuple(Spot(number, 0, 0) for number in numbers)
     return None
+
+
+def _few_labels(items: Sequence[Item], room: Room) -> bool:
+    """Whether each item may have a core of its own, as far as labels go."""
+    labels = Counter(item.label for item in items if item.label is not None)
+    return room.labelled is None or max(labels.values(), default=0) <= room.labelled
 
 
 def pack_balanced(items: Sequence[Item], room: Room) -> tuple[tuple[Spot, ...], int] | None:
@@ -341,11 +349,30 @@ def share(layers: Sequence[Layer], room: Room) -> tuple[Split, ...] | None:
 def _apart(layers: Sequence[Layer], room: Room) -> tuple[Split, ...] | None:
     """The best copies with a core for each tile, if labels leave room for that."""
     found = balance([layer.stage for layer in layers], room.cores)
-    if found is None:
+    if found is None or not _few_labels(_items(layers, found), room):
         return None
-    labels = Counter(item.label for item in _items(layers, found) if item.label is not None)
-    most = room.labelled
-    return None if most is not None and any(n > most for n in labels.values()) else found
+    return found
+
+
+def serial_time(layers: Sequence[Layer], chosen: Sequence[Split], room: Room) -> int | None:
+    """MVMs of a sample that goes through one layer after another, on shared cores: for each layer
+    those of the core that has most of it.  None if the tiles are not found to fit."""
+    items = _items(layers, chosen)
+    packed = pack_balanced(items, room)
+    if packed is None:
+        return None
+    work: Counter[tuple[int, int]] = Counter()
+    owners = (
+        number
+        for number, (layer, split) in enumerate(zip(layers, chosen, strict=True))
+        for _ in layer.items(split)
+    )
+    for owner, item, spot in zip(owners, items, packed[0], strict=True):
+        work[owner, spot.crossbar] += item.load
+    return sum(
+        max((load for (owner, _), load in work.items() if owner == number), default=0)
+        for number in range(len(layers))
+    )
 
 
 def _items(layers: Sequence[Layer], chosen: Sequence[Split]) -> list[Item]:
@@ -373,8 +400,3 @@ def _share_within(layers: Sequence[Layer], room: Room, limit: int) -> tuple[Spli
         if pack_within(_items(layers, chosen), room, limit) is not None:
             return tuple(chosen)
     return None
-
-
-def without_copies(layers: Sequence[Layer]) -> list[Layer]:
-    """The same layers with one copy each."""
-    return [replace(layer, most=1) for layer in layers]
