@@ -112,7 +112,8 @@ def main() -> None:
                     f"{found['mvm_latency_ns'] / 1e6:.4g} ms in MVMs, "
                     f"{found['latency_ns'] / 1e6:.4g} ms with all assumed figures; "
                     f"{image.mapping['cores_used']} cores, {len(image.code.streams)} streams; "
-                    f"busiest by assumed figures: {limits}; replicate {seconds['replicate']:.2f} s, "
+                    f"busiest by assumed figures: {limits}; "
+                    f"replicate {seconds['replicate']:.2f} s, "
                     f"place {seconds['place']:.2f} s"
                 )
                 if run:

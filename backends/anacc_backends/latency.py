@@ -15,7 +15,7 @@ estimate a lower one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import networkx as nx
@@ -53,24 +53,32 @@ class Arrival:
         return self.first + (self.last - self.first) * (number - 1) / (self.tokens - 1)
 
 
-def latency(module: Module, pace: Callable[[Op], Pace]) -> float:
-    """The time in ns from the start of a sample to its last output.
-
-    Args:
-        module: chip level.
-        pace: of each op; for a border of the host, `delay` is that of a whole transfer.
-    """
+def rounds(module: Module) -> list[list[Op]]:
+    """The ops of a chip-level module in the order in which tokens come to them; those of a
+    recurrence together."""
     makers = {name: index for index, op in enumerate(module.ops) for name in op.results if name}
     streams: nx.DiGraph[int] = nx.DiGraph()
     streams.add_nodes_from(range(len(module.ops)))
     for index, op in enumerate(module.ops):
         streams.add_edges_from((makers[name], index) for name in op.operands if name in makers)
+    whole = nx.condensation(streams)
+    return [
+        [module.ops[index] for index in sorted(whole.nodes[number]["members"])]
+        for number in nx.topological_sort(whole)
+    ]
+
+
+def latency(module: Module, order: Sequence[Sequence[Op]], pace: Callable[[Op], Pace]) -> float:
+    """The time in ns from the start of a sample to its last output.
+
+    Args:
+        module: chip level.
+        order: what `rounds` gives for it.
+        pace: of each op; for a border of the host, `delay` is that of a whole transfer.
+    """
     arrivals: dict[str, Arrival] = {}
     total = 0.0
-    whole = nx.condensation(streams)
-    for number in nx.lexicographical_topological_sort(whole):
-        members = sorted(whole.nodes[number]["members"])
-        ops = [module.ops[index] for index in members]
+    for ops in order:
         if len(ops) == 1:
             found = _arrival(module, ops[0], arrivals, pace(ops[0]))
         else:
@@ -115,7 +123,7 @@ def _gathered(op: Op, given: list[Arrival], tokens: int) -> tuple[float, int]:
 
 
 def _round(
-    module: Module, ops: list[Op], arrivals: Mapping[str, Arrival], pace: Callable[[Op], Pace]
+    module: Module, ops: Sequence[Op], arrivals: Mapping[str, Arrival], pace: Callable[[Op], Pace]
 ) -> Arrival:
     """When the results of a recurrence are there: its streams wait for each other in each step."""
     start = max((arrivals[n].first for op in ops for n in op.operands if n in arrivals), default=0)

@@ -22,9 +22,10 @@ from anacc.ir import Module, Op
 from anacc.ir.cells import CELLS
 from anacc.ir.chip_rules import channel
 from anacc.targets import Target
-from anacc_backends.latency import Pace, latency
+from anacc_backends.latency import Pace, latency, rounds
+from anacc_passes.loads import Room
 from anacc_passes.replicate import layers_of
-from anacc_passes.sharing import Room, slowest_bound
+from anacc_passes.sharing import slowest_bound
 
 MODES = {1: "1-phase", 4: "4-phase"}
 
@@ -60,14 +61,15 @@ def performance(module: Module, target: Target, link_load: Mapping[str, Any]) ->
     cores = len({_chip(op) for op in tiles}) * target.cores if tiles else target.cores
     step = min((_mvm(op, target) for op in tiles), default=0.0)
     bound = slowest_bound(layers_of(module, target), Room.of(target, cores)) if tiles else 0
+    order = rounds(module)
     core = kinds.get("core", {"ns": 0.0, "unit": None, "layers": []})
     return {
         "slowest_ns": core["ns"],
         "slowest": {"unit": core["unit"], "layers": core["layers"]},
         "bound_ns": bound * step,
         "fractional_ns": sum(busy["core"].values()) / cores,
-        "latency_ns": latency(module, lambda op: _pace(module, op, target)),
-        "mvm_latency_ns": latency(module, lambda op: _mvm_pace(op, target)),
+        "latency_ns": latency(module, order, lambda op: _pace(module, op, target)),
+        "mvm_latency_ns": latency(module, order, lambda op: _mvm_pace(op, target)),
         "mvms": sum(_tokens(module, op) for op in tiles),
         "mvm_energy_nj": sum(_tokens(module, op) * _energy(op, target) for op in tiles),
         "busy": kinds,

@@ -26,8 +26,8 @@ from anacc.ir import Module, Op
 from anacc.ir.chip_rules import channel
 from anacc.targets import Target
 from anacc_passes.floorplan import Grid, Pull, Traffic, Transfer, floorplan
+from anacc_passes.loads import Item, Room, pack_balanced
 from anacc_passes.packing import Rect, Spot, lower_bound, pack
-from anacc_passes.sharing import Item, Room, pack_balanced
 from anacc_passes.units import CORE, GDPU
 from anacc_passes.wiring import Wiring, runs_on, wire
 
@@ -50,7 +50,7 @@ class Place:
             rows and half the columns with each other; all others get a core of their own; if
             the chip has too few cores for that, as `always`.
         objective: with `throughput`, tiles share cores so that the slowest core does as little as
-            is found (`anacc_passes.sharing`), unless `packing` is `never`.  With `latency`, they
+            is found (`anacc_passes.loads`), unless `packing` is `never`.  With `latency`, they
             have cores of their own, or if there are too few, share as with `throughput`.  With
             `area`, packing is `always`.
     """

@@ -28,9 +28,10 @@ from anacc.ir.chip_rules import replica
 from anacc.targets import Target
 from anacc_passes.copying import with_copies
 from anacc_passes.grouping import can_be_copied, groups, readers_of
+from anacc_passes.loads import Room
 from anacc_passes.place import size_of
 from anacc_passes.replication import Split, balance
-from anacc_passes.sharing import Layer, Room, serial_time, share
+from anacc_passes.sharing import Layer, serial_time, share
 from anacc_passes.wiring import wire
 
 OBJECTIVES = ("throughput", "latency", "area")
