@@ -52,7 +52,7 @@ def readers_of(module: Module) -> dict[str, set[int]]:
     """The positions of the ops that take each value."""
     found: dict[str, set[int]] = {}
     for index, op in enumerate(module.ops):
-        for name in op.operands:
+        for name in filter(None, op.operands):
             found.setdefault(name, set()).add(index)
     return found
 

@@ -8,7 +8,7 @@ What is found here is compared with lower bounds.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -79,10 +79,10 @@ def slowest_bound(layers: Sequence[Layer], room: Room) -> int:
     All three descend with N, so that the least N with which none exceeds the cores is a bound.
     """
     low, high = 1, max(1, sum(len(layer.tiles) * prod(layer.counts) for layer in layers))
-    alone = _alone(layers, room)
+    alone, numbers = _alone(layers, room), Counter(layers)
     while low < high:
         middle = (low + high) // 2
-        if _cores_needed(layers, room, alone, middle) <= room.cores:
+        if _cores_needed(numbers, room, alone, middle) <= room.cores:
             high = middle
         else:
             low = middle + 1
@@ -99,25 +99,25 @@ def _alone(layers: Sequence[Layer], room: Room) -> frozenset[Rect]:
     )
 
 
-def _cores_needed(layers: Sequence[Layer], room: Room, alone: frozenset[Rect], limit: int) -> float:
-    """How many cores there must be for at most `limit` MVMs each."""
-    chosen: list[Split] = []
-    single = others = 0
-    for layer in layers:
+def _cores_needed(
+    layers: Mapping[Layer, int], room: Room, alone: frozenset[Rect], limit: int
+) -> float:
+    """How many cores there must be for at most `limit` MVMs each; `layers` with their numbers."""
+    copies: Counter[Layer] = Counter()
+    single = others = total = 0
+    for layer, count in layers.items():
         split = fewest(layer.stage, limit)
         if split is None:
             return float("inf")
-        chosen.append(split)
+        copies[layer] = count * split.copies
         lone = sum(rect in alone for rect in layer.tiles)
-        single += lone * split.copies
-        others += (len(layer.tiles) - lone) * prod(layer.counts)
-    total = sum(len(layer.tiles) * prod(layer.counts) for layer in layers)
+        single += lone * copies[layer]
+        others += (len(layer.tiles) - lone) * prod(layer.counts) * count
+        total += len(layer.tiles) * prod(layer.counts) * count
     spread = max(single - (-others // limit), -(-total // limit))
     if spread > room.cores:
         return spread
-    rects = [
-        r for layer, split in zip(layers, chosen, strict=True) for r in layer.tiles * split.copies
-    ]
+    rects = [rect for layer, count in copies.items() for rect in layer.tiles * count]
     return max(spread, lower_bound(rects, room.rows, room.columns))
 
 

@@ -1,4 +1,5 @@
-"""Networks that hypothesis makes: copies of layers change no bit, on any executor."""
+"""Networks that hypothesis makes: copies of layers change no bit, on any executor, and
+nothing waits for ever where channels hold no more than they say."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from anacc.compiler import compile_image
 from anacc.program.image import Image
 from anacc_runtime.reference import Executor
 from tests.end_to_end.checks import assert_equal, assert_same_bits
+from tests.end_to_end.finite import stalled
 from tests.end_to_end.network import Array, Network
 from tests.end_to_end.recurrent import recurrent_networks
 from tests.end_to_end.strategies import convolutional, moving, networks
@@ -41,6 +43,7 @@ def check(net: Network, objective: str) -> Image:
     expected = Executor(compiled(net, feed, None)).run(feed)
     image = compiled(net, feed, objective)
     assert_equal(assert_same_bits(image, feed), expected, "copies")
+    assert not stalled(image)
     return image
 
 
