@@ -230,6 +230,7 @@ def compile(
     row_copies: str = "auto",
     chips: int | Literal["auto"] = 1,
     reload: bool = False,
+    optimize: str | None = None,
     states: Mapping[str, str] | None = None,
     strict: bool = False,
     mapping: str | os.PathLike[str] | Mapping[str, Any] | None = None,
@@ -256,6 +257,9 @@ def compile(
             over a chain of chips so that least crosses the links between them.
         reload: run a model that the chips do not hold in rounds: crossbars are programmed anew
             when the whole batch has passed, which the report counts.
+        optimize: `throughput`: layers have copies on idle cores, for the fastest slowest stage;
+            `latency`: for the shortest time of one sample; `area`: as few cores as packing finds;
+            None: no copies.
         strict: refuse a model of which a node runs on the host.
         states: of a streaming model: for inputs that are states the name of the output that feeds
             them.  `calibration` then is streams, as for `Program.run_steps`.
@@ -294,6 +298,7 @@ def compile(
         row_copies=row_copies,
         chips=chips,
         reload=reload,
+        optimize=optimize,
         strict=strict,
         states=states,
         mapping=mapping,

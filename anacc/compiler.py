@@ -39,6 +39,7 @@ from anacc_backends.emit import Origin, emit
 from anacc_passes.advance import Advance
 from anacc_passes.calibrate import Calibrate
 from anacc_passes.converter_noise import converter_noise
+from anacc_passes.crossbars import PACKINGS
 from anacc_passes.cut_layers import Cut
 from anacc_passes.equalise import Equalise
 from anacc_passes.fuse import Fuse
@@ -47,9 +48,10 @@ from anacc_passes.integers import Integers
 from anacc_passes.normalise import Normalise
 from anacc_passes.pair import Pair
 from anacc_passes.partition import Partition
-from anacc_passes.place import PACKINGS, Place
+from anacc_passes.place import Place
 from anacc_passes.quantise import Quantise
 from anacc_passes.ranges import LARGEST_CODE, METHODS
+from anacc_passes.replicate import OBJECTIVES, Replicate
 from anacc_passes.route import Route
 from anacc_passes.tabulate import Tabulate
 from anacc_passes.tile import Tile
@@ -72,6 +74,7 @@ PASSES = (
     Quantise,
     Cut,
     Tile,
+    Replicate,
     Place,
     Route,
 )
@@ -92,6 +95,7 @@ class PassOptions:
         mapping: where a user wants layers to lie.
         chips: how many chips there are at most; None: as many as it takes.
         reload: whether crossbars may be programmed anew between rounds.
+        optimize: as given.
     """
 
     target: Target
@@ -105,6 +109,7 @@ class PassOptions:
     mapping: MappingFile | None = None
     chips: int | None = 1
     reload: bool = False
+    optimize: str | None = None
 
 
 def _crossbars(options: PassOptions) -> int | None:
@@ -145,8 +150,17 @@ def pipeline(options: PassOptions) -> tuple[Pass, ...]:
         Cut(target, options.packing, _crossbars(options), options.mapping),
         # Cut layers into crossbar tiles and streams.  From here on, values are channels.
         Tile(target, read_mode, feeds, options.correction, options.row_copies, options.chips or 1),
+        # Copy layers to cores that would be idle, if that is asked for.
+        Replicate(target, options.optimize, options.packing, options.chips or 1),
         # Give each stream a unit, each tile its place on a crossbar.
-        Place(target, options.packing, options.mapping is not None, options.chips, options.reload),
+        Place(
+            target,
+            options.packing,
+            options.chips,
+            options.reload,
+            options.mapping is not None,
+            options.optimize,
+        ),
         # Give each transfer its links.
         Route(target),
     )
@@ -183,6 +197,7 @@ def compile_image(
     row_copies: str = "auto",
     chips: int | str = 1,
     reload: bool = False,
+    optimize: str | None = None,
     strict: bool = False,
     states: Mapping[str, str] | None = None,
     mapping: str | os.PathLike[str] | Mapping[str, Any] | None = None,
@@ -208,6 +223,8 @@ def compile_image(
         row_copies: `auto` or `never`: whether rows that a tile leaves free hold copies of its rows.
         chips: how many chips there are, or `auto`: as many as it takes; see `anacc_passes.chips`.
         reload: program crossbars anew between rounds, where the chips do not hold the model.
+        optimize: `throughput`, `latency` or `area`, see `anacc_passes.replicate`; None: no layer is
+            copied.
         strict: refuse a model of which a node runs on the host.
         states: for inputs that are states the name of the output that feeds them; `calibration`
             then is streams, see `anacc.streaming`, which run step by step in ONNX Runtime.
@@ -229,6 +246,11 @@ def compile_image(
     checked_choice("row_copies", row_copies, ("auto", "never"))
     checked_choice("correction", correction, CORRECTIONS)
     limit = checked_chips(chips, bool(reload))
+    if optimize is not None:
+        checked_choice("optimize", optimize, OBJECTIVES)
+    _check_together(optimize, packing, mapping is not None, limit, bool(reload))
+    if optimize == "area" and packing == "auto":
+        packing = "densest"
     if print_ir_after is not None:
         checked_choice("pass", print_ir_after, (IMPORT, *(each.name for each in PASSES)))
     seed, sizes, states = checked_seed(seed), checked_sizes(shapes), checked_states(states)
@@ -282,10 +304,14 @@ def compile_image(
         correction=correction,
         strict=bool(strict),
         # Where layers share crossbars, or a user says what lies where, no rows are free.
-        row_copies=row_copies == "auto" and packing not in ("always", "densest") and wanted is None,
+        row_copies=row_copies == "auto"
+        and packing not in ("always", "densest")
+        and optimize != "area"
+        and wanted is None,
         mapping=wanted,
         chips=limit,
         reload=bool(reload),
+        optimize=optimize,
     )
     module, timings = run_pipeline(
         module,
@@ -311,6 +337,7 @@ def compile_image(
             "row_copies": row_copies,
             "chips": chips if limit is None else limit,
             "reload": bool(reload),
+            "optimize": optimize,
             "shapes": sizes,
             **({} if wanted is None else {"mapping": "given"}),
         },
@@ -320,6 +347,33 @@ def compile_image(
     image = emit(module, chip, origin)
     check(image)
     return image, timings
+
+
+def _check_together(
+    optimize: str | None, packing: str, mapped: bool, chips: int | None, reload: bool
+) -> None:
+    """Refuse options of the mapper that contradict each other.
+
+    Raises:
+        UsageError: naming both.
+    """
+    if optimize == "area" and packing == "never":
+        raise UsageError(
+            "`optimize` is `area` and `packing` is `never`: the least area takes packing",
+            "leave `packing` out",
+        )
+    if optimize in ("throughput", "latency") and packing == "densest":
+        raise UsageError(
+            f"`optimize` is `{optimize}` and `packing` is `densest`: layers that are cut to fill "
+            "crossbars leave no room for copies",
+            "leave one of them out",
+        )
+    if mapped and (optimize is not None or chips != 1 or reload):
+        other = "optimize" if optimize is not None else "reload" if reload else "chips"
+        raise UsageError(
+            f"`mapping` says where layers lie on one chip, and `{other}` would place them anew",
+            "leave one of them out",
+        )
 
 
 def _check_target(chip: Target) -> None:

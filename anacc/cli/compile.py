@@ -18,6 +18,7 @@ CALIBRATION_METHODS = ("mse", "minmax", "percentile", "entropy")
 PACKINGS = ("auto", "always", "never", "densest")
 CORRECTIONS = ("none", "bias", "bias+range")
 ROW_COPIES = ("auto", "never")
+OBJECTIVES = ("throughput", "latency", "area")
 
 MAX_DIGITS = 10
 """Of a size; ONNX could state larger ones, but no computer could hold the tensor."""
@@ -103,6 +104,12 @@ MAX_DIGITS = 10
     is_flag=True,
     help="Run what the chips do not hold in rounds: their crossbars are programmed anew for each.",
 )
+@click.option(
+    "--optimize",
+    type=click.Choice(OBJECTIVES),
+    help="Copy layers to idle cores, for the fastest pipeline or the shortest time of a sample, or "
+    "use as few cores as packing finds. Without it: no copies.",
+)
 @click.option("--strict", is_flag=True, help="Refuse a model of which a node runs on the host.")
 @state_option
 @click.option(
@@ -127,6 +134,7 @@ def compile_command(
     mapping: Path | None,
     chips: str,
     reload: bool,
+    optimize: str | None,
     strict: bool,
     states: tuple[str, ...],
     dump_ir: str | None,
@@ -164,6 +172,7 @@ def compile_command(
             mapping=mapping,
             chips=int(chips) if chips.isascii() and chips.isdigit() and len(chips) <= 9 else chips,
             reload=reload,
+            optimize=optimize,
             strict=strict,
             states=fed_back,
             dump_ir=None if dump_ir is None else Path(dump_ir),

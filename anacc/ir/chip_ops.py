@@ -16,6 +16,7 @@ from anacc.ir.chip_rules import (
     infer_gather,
     infer_gru_cell,
     infer_lstm_cell,
+    infer_merge,
     infer_pointwise,
     infer_regroup,
     infer_rnn_cell,
@@ -122,6 +123,18 @@ _declare(
         infer_gather,
     ),
     OpSpec(
+        "merge",
+        Level.CHIP,
+        "Put the tokens of copies of a layer back into order.  Loops of `counts` rounds run over "
+        "the positions; along each there are as many copies as `ways` says, and round i is copy i "
+        "mod ways.  Operands are all parts of the first copy, then those of the next one, the last "
+        "loop's copies first; results are the parts.",
+        ("parts*",),
+        ("parts*",),
+        {"counts": _ANY, "ways": _ANY, "routes": _ROUTES},
+        infer_merge,
+    ),
+    OpSpec(
         "tile",
         Level.CHIP,
         "One crossbar region: matrix-vector product of the inputs, conversion, LDPU affine, sum "
@@ -147,6 +160,7 @@ _declare(
             "gain": Attribute("float"),  # factor of the results, behind the activation
             "recurrent": _BOOL,
             "copies": Attribute("int", required=False),  # of the rows, below one another; else 1
+            "replica": Attribute("int", required=False),  # which copy of the layer it is; else 0
             "snr": Attribute("float", required=False),  # of the conversion, dB
             "crossbar": Attribute("int", required=False),  # where cutting has settled it: tiles of
             # one number share a crossbar

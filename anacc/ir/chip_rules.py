@@ -69,6 +69,50 @@ def _check_nest(nest: Any, size: int) -> tuple[int, int]:
     return math.prod(counts), math.prod(count for count, _ in dims)
 
 
+def infer_merge(module: Module, op: Op) -> tuple[Type | None, ...]:
+    """Each copy has the parts of the result, and the tokens of its rounds."""
+    counts, ways = op.integers("counts"), op.integers("ways")
+    results = [channel(module, name) for name in op.results]
+    if len(counts) != len(ways) or not all(1 <= r <= n for n, r in zip(counts, ways, strict=True)):
+        raise ValueError("each loop needs copies, no more than it has rounds")
+    if not results or {result.tokens for result in results} != {math.prod(counts)}:
+        raise ValueError(f"the results need {math.prod(counts)} tokens")
+    shares = split_tokens(counts, ways)
+    if len(op.operands) != len(shares) * len(results):
+        raise ValueError(f"it needs {len(results)} operands for each of {len(shares)} copies")
+    for position, name in enumerate(op.operands):
+        part, result = channel(module, name), results[position % len(results)]
+        tokens = shares[position // len(results)]
+        if (part.format, part.token_size, part.tokens) != (
+            result.format,
+            result.token_size,
+            tokens,
+        ):
+            raise ValueError(f"{name} needs {tokens} tokens like those of its result")
+    return tuple(results)
+
+
+def split_tokens(counts: tuple[int, ...], ways: tuple[int, ...]) -> list[int]:
+    """Positions of each copy, the last loop's copies first: rounds i, i + r, ... of a loop with r
+    copies are those of copy i."""
+    found = [1]
+    for count, copies_along in zip(counts, ways, strict=True):
+        shares = [-(-(count - first) // copies_along) for first in range(copies_along)]
+        found = [before * share for before in found for share in shares]
+    return found
+
+
+def replica(op: Op) -> int:
+    """Which copy of its layer a tile is part of."""
+    return op.integer("replica") if "replica" in op.attributes else 0
+
+
+def block(op: Op) -> tuple[object, ...]:
+    """What tells the weight block of a tile: copies of a layer install the same one."""
+    region = op.attributes["weight_rows"], op.attributes["weight_columns"]
+    return op.operands[0], op.text("layer"), *region
+
+
 def copies(op: Op) -> int:
     """How often a tile holds its rows."""
     return op.integer("copies") if "copies" in op.attributes else 1

@@ -3,8 +3,8 @@
 ::
 
     report = schema, model, target, target_files, read_mode, cores, cells, chips, rounds,
-             programming, layers, tiles, units, links, bounds, host, nodes, borders, macs,
-             quantisation, warnings, program, options, provenance
+             programming, layers, tiles, units, links, bounds, performance, host, nodes, borders,
+             macs, quantisation, warnings, program, options, provenance
 
 Counts of cores and cells are taken from the code, so that they hold for a program that was
 assembled by hand; layers, bounds and host reasons are what the mapper wrote down.
@@ -50,13 +50,18 @@ def report(image: Image) -> dict[str, Any]:
         - `cells`: `used` unit cells; `of` the cells of the cores in use; `share`, their quotient.
         - `layers`: name, ONNX nodes, kind, matrix [rows, columns], groups, tiles, cores, unit,
           positions of each layer; of those on crossbars the ONNX `operator`, names of `weight` and
-          `bias` among the model's initialisers, and `weight_shape`.
+          `bias` among the model's initialisers, and `weight_shape`; `replicas`, how many copies of
+          it share the positions.
         - `tiles`: core, row, column, rows, columns, layer, cells_used of each crossbar region, the
           `weight_rows` and `weight_columns` [first, last + 1] of the layer's matrix in it, and
           `conversion_snr_db`, the signal-to-noise ratio of its conversions on calibration data;
-          `copies`, how often the region holds its rows.
+          `copies`, how often the region holds its rows; `replica`, which copy of the layer it
+          belongs to.
         - `units`, `links`: streams by unit; the links' load.
         - `bounds`: for each decision its cost (`value`), a lower `bound`, and their `meaning`.
+        - `performance`: estimates for one sample, see `anacc_backends.performance`: time of the
+          `slowest` stage with its bound, latency, energy of matrix-vector products, the busiest
+          unit of each kind, and the target's figures that all this rests on.
         - `host`: ONNX `nodes` of each host segment with the `reasons`, and for each of
           them in `hints` what a user can do.
         - `nodes`: for each ONNX node its name, operator, `where` it runs (`crossbar`, `ldpu`,
@@ -106,6 +111,7 @@ def report(image: Image) -> dict[str, Any]:
         "units": mapping.get("units") or [],
         "links": mapping.get("links") or {},
         "bounds": mapping.get("bounds") or {},
+        "performance": mapping.get("performance") or {},
         "host": mapping.get("host") or [],
         "nodes": mapping.get("nodes") or [],
         "borders": _borders(mapping.get("borders") or []),

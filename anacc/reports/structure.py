@@ -28,6 +28,7 @@ class _Layer(_Part):
     matrix: list[_Count] | None = None
     groups: _Count | None = None
     tiles: _Count | None = None
+    replicas: _Count | None = None
     cores: list[_Count | str] | None = None
     unit: str | None = None
     positions: _Count | None = None
@@ -48,6 +49,7 @@ class _Tile(_Part):
     weight_columns: list[_Count] | None = None
     cells_used: _Count | None = None
     copies: _Count | None = None
+    replica: _Count | None = None
     conversion_snr_db: float | None = None
 
 
@@ -121,6 +123,32 @@ class _Recoded(_Part):
     codes_saturated: _Count | None = None
 
 
+class _Busy(_Part):
+    ns: float | None = None
+    unit: str | None = None
+    layers: list[str] | None = None
+
+
+class _Quantity(_Part):
+    key: str | None = None
+    value: float | str | None = None
+    unit: str | None = None
+    source: str | None = None
+
+
+class _Performance(_Part):
+    slowest_ns: float | None = None
+    slowest: _Busy | None = None
+    bound_ns: float | None = None
+    fractional_ns: float | None = None
+    latency_ns: float | None = None
+    mvm_latency_ns: float | None = None
+    mvms: _Count | None = None
+    mvm_energy_nj: float | None = None
+    busy: dict[str, _Busy] | None = None
+    figures: list[_Quantity] | None = None
+
+
 class _Mapping(_Part):
     chips: list[_Chip] | None = None
     rounds: list[_Round] | None = None
@@ -130,6 +158,7 @@ class _Mapping(_Part):
     units: list[dict[str, Any]] | None = None
     links: dict[str, Any] | None = None
     bounds: dict[str, _Bound] | None = None
+    performance: _Performance | None = None
     host: list[_Host] | None = None
     macs: _Macs | None = None
     nodes: list[_Node] | None = None

@@ -8,6 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from anacc.reports.chip_text import chip_tables
+from anacc.reports.estimates import estimates
 from anacc.reports.layout import core_ranges, one_line, plain, printable, short, some_names, table
 from anacc.reports.node_text import host_table, node_tables
 
@@ -36,6 +37,7 @@ def render(
         node_tables(report, width) if nodes else "",
         _quantisation(report, width, all_rows),
         _bounds(report, width),
+        estimates(report["performance"], width),
         _warnings(report),
     ]
     return "\n".join(part for part in parts if part)
@@ -104,6 +106,7 @@ def _layers(report: Mapping[str, Any], width: int, all_rows: bool) -> str:
     if not layers:
         return ""
     shown = layers if all_rows else _main_layers(layers)[:MAX_LAYERS]
+    copied = any((layer.get("replicas") or 1) > 1 for layer in layers)
     rows = [
         (
             layer.get("name", "") if all_rows else short(str(layer.get("name", ""))),
@@ -114,11 +117,13 @@ def _layers(report: Mapping[str, Any], width: int, all_rows: bool) -> str:
             core_ranges(layer.get("cores") or []),
             layer.get("unit") or "",
             layer.get("positions", ""),
+            *([layer.get("replicas") or ""] if copied else []),
         )
         for layer in shown
     ]
-    header = ("layer", "kind", "ONNX nodes", "matrix", "tiles", "cores", "unit", "positions")
-    text = plain(table(header, rows, "lllrrllr"), width)
+    header = ["layer", "kind", "ONNX nodes", "matrix", "tiles", "cores", "unit", "positions"]
+    header += ["copies"] if copied else []
+    text = plain(table(header, rows, "lllrrllrr"[: len(header)]), width)
     hidden = len(layers) - len(shown)
     return text + (f"... and {hidden} more: `--all` lists them\n" if hidden else "")
 

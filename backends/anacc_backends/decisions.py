@@ -8,12 +8,13 @@ from typing import Any
 from anacc.frontend import SourceModel
 from anacc.frontend.parameters import parameters_of
 from anacc.ir import Module, Op
-from anacc.ir.chip_rules import channel, copies
+from anacc.ir.chip_rules import block, channel, copies, replica
 from anacc.targets import Target
 from anacc_backends.nodes import node_table
+from anacc_backends.performance import performance
 from anacc_backends.traffic import border_traffic
 from anacc_passes.chip_report import chip_report
-from anacc_passes.place import placement_report
+from anacc_passes.placement_report import placement_report
 from anacc_passes.route import link_report
 
 
@@ -21,6 +22,7 @@ def mapping(module: Module, target: Target, warnings: tuple[str, ...]) -> dict[s
     """Layers, tiles, units, host reasons, links, bounds, nodes, borders of a routed module."""
     placed, chips = placement_report(module, target), chip_report(module, target)
     hosted = [op for op in module.ops if op.kind == "host"]
+    links = link_report(module, target)
     return {
         **placed,
         "chips": chips["chips"],
@@ -41,7 +43,8 @@ def mapping(module: Module, target: Target, warnings: tuple[str, ...]) -> dict[s
             }
             for op in hosted
         ],
-        "links": link_report(module, target),
+        "links": links,
+        "performance": performance(module, target, links),
         "macs": {
             "crossbar": sum(_products(module, op) for op in module.ops),
             "host": sum(op.integer("products") for op in hosted),
@@ -113,8 +116,8 @@ def origin(module: Module) -> dict[str, Any]:
                 "rows": list(op.integers("weight_rows")),
                 "columns": list(op.integers("weight_columns")),
             }
-            for op in module.ops
-            if op.kind == "tile"
+            # Copies of a layer install the same block.
+            for op in {block(op): op for op in module.ops if op.kind == "tile"}.values()
         ],
         "tensors": [
             {
@@ -158,6 +161,7 @@ def _tile(module: Module, op: Op) -> dict[str, Any]:
         "weight_rows": list(op.integers("weight_rows")),
         "weight_columns": list(op.integers("weight_columns")),
         "copies": copies(op),
+        "replica": replica(op),
         "cells_used": op.integer("cells"),
         "conversion_snr_db": op.attributes.get("snr"),
     }
@@ -167,8 +171,9 @@ def _layers(module: Module) -> list[dict[str, Any]]:
     """One entry for each layer with a matrix and each stream of another kind, in order."""
     found: dict[str, dict[str, Any]] = {}
     units: dict[str, Counter[str]] = {}
+    positions: Counter[tuple[object, ...]] = Counter()  # of all copies of a tile
     for op in module.ops:
-        if op.kind in ("input", "output", "host", "regroup"):
+        if op.kind in ("input", "output", "host", "regroup", "merge"):
             continue
         name = op.text("layer") if op.kind == "tile" else f"{op.kind} {op.results[0][1:]}"
         entry = found.setdefault(
@@ -180,6 +185,7 @@ def _layers(module: Module) -> list[dict[str, Any]]:
                 "matrix": [0, 0],
                 "tiles": 0,
                 "cores": [],
+                "replicas": 1,
                 "positions": _tokens(module, op),
                 **_parameters(module, op),
             },
@@ -187,6 +193,9 @@ def _layers(module: Module) -> list[dict[str, Any]]:
         units.setdefault(name, Counter())[str(op.unit)] += 1
         if op.kind == "tile":
             entry["tiles"] += 1
+            positions[block(op)] += _tokens(module, op)
+            entry["positions"] = max(entry["positions"], positions[block(op)])
+            entry["replicas"] = max(entry["replicas"], replica(op) + 1)
             bottom, right = op.integers("weight_rows")[1], op.integers("weight_columns")[1]
             entry["matrix"] = [max(entry["matrix"][0], bottom), max(entry["matrix"][1], right)]
     for name, entry in found.items():

@@ -8,14 +8,14 @@ from typing import Any
 
 from anacc.errors import CompileError
 from anacc.ir import Module, Op
-from anacc.ir.chip_rules import channel
+from anacc.ir.chip_rules import channel, replica
 from anacc.program.image import Image
 from anacc.program.manifest import FORMAT_VERSION, Manifest, Port
 from anacc.program.model import Channel, Code, Stream
 from anacc.targets import Target, target_to_data
 from anacc_backends.capacity import capacities
 from anacc_backends.decisions import mapping, origin
-from anacc_backends.emission.bridge import emit_gather, emit_regroup
+from anacc_backends.emission.bridge import emit_gather, emit_merge, emit_regroup
 from anacc_backends.emission.cells import emit_gru_cell, emit_lstm_cell, emit_rnn_cell
 from anacc_backends.emission.core import emit_tile
 from anacc_backends.emission.gdpu import emit_pointwise
@@ -27,6 +27,7 @@ _ON_CHIP: dict[str, Callable[[Emission, Op, StreamWriter], None]] = {
     "tile": emit_tile,
     "gather": emit_gather,
     "regroup": emit_regroup,
+    "merge": emit_merge,
     "pointwise": emit_pointwise,
     "lstm_cell": emit_lstm_cell,
     "gru_cell": emit_gru_cell,
@@ -118,7 +119,8 @@ def _title(op: Op) -> str:
     """Name of a stream, for people."""
     if op.kind == "tile":
         (r0, r1), (c0, c1) = op.integers("weight_rows"), op.integers("weight_columns")
-        return f"{op.text('layer')} rows {r0}:{r1} columns {c0}:{c1}"
+        number = f" copy {replica(op)}" if replica(op) else ""
+        return f"{op.text('layer')} rows {r0}:{r1} columns {c0}:{c1}{number}"
     if op.kind in ("input", "output"):
         return f"{op.kind} {op.text('name')}"
     first = next((name for name in (*op.results, *op.operands) if name), op.kind)

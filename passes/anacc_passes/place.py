@@ -18,27 +18,22 @@ else changes.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
-
-import networkx as nx
 
 from anacc.errors import CompileError, UsageError
 from anacc.ir import Module, Op
 from anacc.ir.chip_rules import channel
 from anacc.targets import Target
 from anacc_passes.chips import Pack, Packed, divide
-from anacc_passes.floorplan import Grid, Pull, Traffic, Transfer, floorplan
-from anacc_passes.packing import Rect, Spot, lower_bound, pack
+from anacc_passes.crossbars import PACKINGS, packed, policies, size_of, ties
+from anacc_passes.floorplan import Pull, Traffic, Transfer, floorplan
+from anacc_passes.packing import Spot
 from anacc_passes.refusal import refusal
-from anacc_passes.route import chip_of, chips_of, round_of
 from anacc_passes.units import CORE, GDPU
 from anacc_passes.wiring import Wiring, runs_on, wire
 
-PACKINGS = ("auto", "always", "never", "densest")
-
-_BRIDGE_KINDS = ("gather", "regroup")
+_BRIDGE_KINDS = ("gather", "regroup", "merge")
 
 
 @dataclass(frozen=True)
@@ -52,9 +47,13 @@ class Place:
             rows and half the columns with each other; all others get a core of their own; if
             the chip has too few cores for that, as `always`.  `densest`: as `always`; layers have
             been cut for it (`anacc_passes.cut_layers`).
-        pinned: whether the number of the crossbar of a tile that has one is that of its core.
         chips: how many chips there are at most; None: as many as it takes.
         reload: whether crossbars may be programmed anew, where the chips do not hold the model.
+        pinned: whether the number of the crossbar of a tile that has one is that of its core.
+        objective: with `throughput`, tiles share cores so that the slowest core does as little as
+            is found (`anacc_passes.loads`), unless `packing` is `never`.  With `latency`, they
+            have cores of their own, or if there are too few, share as with `throughput`.  With
+            `area`, they share as with `always`.
     """
 
     target: Target
@@ -62,6 +61,7 @@ class Place:
     chips: int | None = 1
     reload: bool = False
     pinned: bool = False
+    objective: str | None = None
     name = "place"
 
     def __post_init__(self) -> None:
@@ -81,7 +81,7 @@ class Place:
             return replace(module, ops=tuple(self._placed(module, 0)))
         division = divide(module, self.target, self._pack(module), self.chips, self.reload)
         if division is None:
-            spots, _ = _packing(module, self.target, self.packing, Wiring({}, {}))
+            spots, _ = packed(module, self.target, self._ways, Wiring({}, {}))
             how = self.packing, self.chips, self.reload
             raise refusal(module, self.target, spots, None, *how)
         parts: dict[tuple[int, int], list[int]] = defaultdict(list)
@@ -95,12 +95,16 @@ class Place:
                 placed[index] = replace(op, attributes={**op.attributes, **added})
         return replace(module, ops=tuple(placed))
 
+    @property
+    def _ways(self) -> list[str]:
+        return policies(self.packing, self.objective)
+
     def _pack(self, module: Module) -> Pack:
         """How the tiles of some ops lie on crossbars, and whether a chip has as many."""
 
         def pack_some(members: Sequence[int]) -> Packed:
             inner = replace(module, ops=tuple(module.ops[index] for index in members))
-            spots, reason = _packing(inner, self.target, self.packing, wire(inner, self.target))
+            spots, reason = packed(inner, self.target, self._ways, wire(inner, self.target))
             sizes = {tile: size_of(inner, inner.ops[tile]) for tile in spots}
             return Packed(
                 {members[tile]: spot.crossbar for tile, spot in spots.items()},
@@ -113,7 +117,7 @@ class Place:
     def _placed(self, module: Module, chip: int) -> list[Op]:
         """The ops of one chip with their units."""
         wiring = wire(module, self.target, self.pinned)
-        spots, reason = _packing(module, self.target, self.packing, wiring)
+        spots, reason = packed(module, self.target, self._ways, wiring)
         if reason is not None:
             raise refusal(module, self.target, spots, reason, self.packing)
         if self.pinned:
@@ -173,96 +177,6 @@ class Place:
         return turn % count
 
 
-def size_of(module: Module, op: Op) -> Rect:
-    """The cells of a tile."""
-    rows, columns = module.tensor(op.operands[0]).dims
-    return Rect(rows, columns)
-
-
-def _packing(
-    module: Module, target: Target, packing: str, wiring: Wiring
-) -> tuple[dict[int, Spot], str | None]:
-    """The place of each tile (by position of the op) on crossbars that are not yet cores, and why
-    one chip has no place for them, if so."""
-    tiles = [index for index, op in enumerate(module.ops) if op.kind == "tile"]
-    settled = {
-        index: Spot(*(module.ops[index].integer(name) for name in ("crossbar", "row", "column")))
-        for index in tiles
-        if "crossbar" in module.ops[index].attributes
-    }
-    tiles = [index for index in tiles if index not in settled]
-    policies = {"auto": ["auto", "always"], "densest": ["always"]}.get(packing, [packing])
-    spots: dict[int, Spot] = {}
-    reason = None
-    for policy in policies:
-        pools = _pools(module, target, tiles, policy)
-        spots = _packed(module, target, wiring, pools, settled, policy == "always")
-        reason = _overflow(target, wiring, spots)
-        if reason is None:
-            break
-    return spots, reason
-
-
-def _pools(module: Module, target: Target, tiles: Sequence[int], policy: str) -> list[list[int]]:
-    """Which tiles may share crossbars: each pool with itself only."""
-    if policy == "always":
-        return [list(tiles)] if tiles else []
-    if policy == "never":
-        return [[index] for index in tiles]
-    grouped = _grouped_layers(module.ops[index] for index in tiles)
-    half = Rect(target.crossbar.rows.value // 2, target.crossbar.columns.value // 2)
-    pools: dict[tuple[str, object], list[int]] = defaultdict(list)
-    for index in tiles:
-        size, layer = size_of(module, module.ops[index]), module.ops[index].text("layer")
-        if layer in grouped:
-            pools["layer", layer].append(index)
-        elif size.rows <= half.rows and size.columns <= half.columns:
-            pools["small", None].append(index)
-        else:
-            pools["own", index].append(index)
-    return list(pools.values())
-
-
-def _grouped_layers(tiles: Iterable[Op]) -> set[str]:
-    """Layers whose tiles fall into blocks that have neither rows nor columns in common."""
-    matrices: dict[str, nx.Graph[tuple[str, object]]] = defaultdict(nx.Graph)
-    for op in tiles:
-        rows, columns = op.integers("weight_rows"), op.integers("weight_columns")
-        matrices[op.text("layer")].add_edge(("rows", rows), ("columns", columns))
-    return {name for name, matrix in matrices.items() if nx.number_connected_components(matrix) > 1}
-
-
-def _packed(
-    module: Module,
-    target: Target,
-    wiring: Wiring,
-    pools: Sequence[Sequence[int]],
-    settled: Mapping[int, Spot],
-    shared: bool,
-) -> dict[int, Spot]:
-    """Pack each pool; `shared`: crossbars where tiles are settled have room for others too."""
-    spots = dict(settled)
-    taken = [
-        (spot, size_of(module, module.ops[i]), wiring.columns.get(i))
-        for i, spot in settled.items()
-        if shared
-    ]
-    first = 0 if taken else 1 + max((spot.crossbar for spot in settled.values()), default=-1)
-    for pool in pools:
-        found = pack(
-            [size_of(module, module.ops[index]) for index in pool],
-            target.crossbar.rows.value,
-            target.crossbar.columns.value,
-            [wiring.columns.get(index) for index in pool],
-            target.grid.rows.value,
-            taken,
-        )
-        for index, spot in zip(pool, found, strict=True):
-            spots[index] = replace(spot, crossbar=first + spot.crossbar)
-        first = 1 + max(spot.crossbar for spot in spots.values())
-    return spots
-
-
 def _numbered(spots: Mapping[int, Spot]) -> dict[int, Spot]:
     """The same places on crossbars that are numbered without gaps."""
     numbers = {bar: n for n, bar in enumerate(sorted({spot.crossbar for spot in spots.values()}))}
@@ -276,49 +190,28 @@ def _pinned(
 
     The crossbars of settled tiles are cores of the target, and fit the wiring.  There is a free
     core for each of the others: crossbars that are tied to a grid column, settled ones among them,
-    are no more than its rows (`_overflow`), and come first.
+    are no more than its rows (`anacc_passes.crossbars`), and come first.
     """
     fixed = {
         spot.crossbar for index, spot in spots.items() if "crossbar" in module.ops[index].attributes
     }
-    ties = _ties(wiring, spots)
+    tied = ties(wiring, spots)
     free = [core for core in range(target.cores) if core not in fixed]
     cores = {core: core for core in fixed}
     others = {spot.crossbar for spot in spots.values()} - fixed
-    for bar in sorted(others, key=lambda bar: (bar not in ties, bar)):
+    for bar in sorted(others, key=lambda bar: (bar not in tied, bar)):
         cores[bar] = next(
-            c for c in free if ties.get(bar, target.column_of(c)) == target.column_of(c)
+            c for c in free if tied.get(bar, target.column_of(c)) == target.column_of(c)
         )
         free.remove(cores[bar])
     return cores
-
-
-def _ties(wiring: Wiring, spots: Mapping[int, Spot]) -> dict[int, int]:
-    """The grid column of each crossbar that is tied to one."""
-    return {spots[index].crossbar: column for index, column in wiring.columns.items()}
-
-
-def _overflow(target: Target, wiring: Wiring, spots: Mapping[int, Spot]) -> str | None:
-    """Why the crossbars have no place on the chip, or None."""
-    needed = len({spot.crossbar for spot in spots.values()})
-    name = target.chip.name.value
-    if needed > target.cores:
-        return f"the model needs {needed} cores and target `{name}` has {target.cores}"
-    by_column = Counter(_ties(wiring, spots).values())
-    column, tied = max(by_column.items(), key=lambda item: item[1], default=(0, 0))
-    if tied > target.grid.rows.value:
-        return (
-            f"the model needs {tied} cores wired to GDPU {column} and target `{name}` has "
-            f"{target.grid.rows.value}"
-        )
-    return None
 
 
 def _traffic(module: Module, target: Target, wiring: Wiring, spots: Mapping[int, Spot]) -> Traffic:
     """What crossbars exchange with each other and get from GDPUs."""
     makers = {name: i for i, op in enumerate(module.ops) for name in op.results if name}
     count = 1 + max((spot.crossbar for spot in spots.values()), default=-1)
-    ties = _ties(wiring, spots)
+    tied = ties(wiring, spots)
     chain_of: dict[int, list[int]] = {}
     transfers: Counter[tuple[int, int, bool]] = Counter()
     pulls: Counter[tuple[int, int]] = Counter()
@@ -341,82 +234,8 @@ def _traffic(module: Module, target: Target, wiring: Wiring, spots: Mapping[int,
         chain_of[index] = chain
     chains = {id(chain): chain for chain in chain_of.values()}
     return Traffic(
-        [ties.get(bar) for bar in range(count)],
+        [tied.get(bar) for bar in range(count)],
         list(chains.values()),
         [Transfer(a, b, values, partial) for (a, b, partial), values in transfers.items()],
         [Pull(bar, column, values) for (bar, column), values in pulls.items()],
     )
-
-
-def placement_report(module: Module, target: Target) -> dict[str, Any]:
-    """How a placed module lies on the chip, as JSON data.
-
-    Returns:
-        - `cores_used`, `cores_available`; `cells_used`, `cells_available` (of the cores in use).
-        - `packed_cores`: for each core that holds several tiles its `core`, its `tiles` (layers),
-          `mvms` (products per sample, which run one after another) and `longest` (those of the
-          tile that has most, which is what a core of its own for each tile would take).
-        - `bounds`: `cores` and `partial_sum_hops` (links that partial sums cross, a transfer
-          counted once however many values it carries), each with its `value`, a lower `bound` and
-          its `meaning`.
-    """
-    tiles = [op for op in module.ops if op.kind == "tile"]
-    sizes = [size_of(module, op) for op in tiles]
-    by_core: dict[tuple[int, int, int], list[Op]] = defaultdict(list)
-    for op in tiles:
-        by_core[chip_of(op), core_of(op), round_of(op)].append(op)
-    rows, columns = target.crossbar.rows.value, target.crossbar.columns.value
-    packed = []
-    for (chip, core, _), members in sorted(by_core.items()):
-        if len(members) > 1:
-            products = [_products(module, op) for op in members]
-            layers = [op.text("layer") for op in members]
-            packed.append(
-                {
-                    "core": core,
-                    **({"chip": chip} if chip else {}),
-                    "tiles": layers,
-                    "mvms": sum(products),
-                    "longest": max(products),
-                }
-            )
-    grid, makers = Grid(target), module.producers()
-    pairs = [
-        (core_of(makers[op.operands[3]]), core_of(op))
-        for op in tiles
-        if op.operands[3] and _together(makers[op.operands[3]], op)
-    ]
-    return {
-        "cores_used": len({str(op.unit) for op in tiles}),
-        "cores_available": chips_of(module) * target.cores,
-        "cells_used": sum(op.integer("cells") for op in tiles),
-        "cells_available": len(by_core) * rows * columns,
-        "packed_cores": packed,
-        "bounds": {
-            "cores": {
-                "value": len(by_core),
-                "bound": lower_bound(sizes, rows, columns),
-                "meaning": "cores in use; no packing of these tiles needs fewer than the bound",
-            },
-            "partial_sum_hops": {
-                "value": sum(grid.distance(source, core) for source, core in pairs),
-                "bound": sum(source != core for source, core in pairs),
-                "meaning": "links that partial sums cross; one for each pair of cores is least",
-            },
-        },
-    }
-
-
-def _together(op: Op, other: Op) -> bool:
-    """Whether two tiles are on the same chip in the same round."""
-    return (chip_of(op), round_of(op)) == (chip_of(other), round_of(other))
-
-
-def core_of(op: Op) -> int:
-    """The core of a placed tile."""
-    return int(str(op.unit).rpartition(".")[2])
-
-
-def _products(module: Module, op: Op) -> int:
-    """Matrix-vector products of a tile per sample."""
-    return channel(module, next(name for name in op.results if name)).tokens

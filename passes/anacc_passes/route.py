@@ -28,7 +28,7 @@ from anacc.ir.chip_ops import CELLS
 from anacc.ir.chip_rules import channel
 from anacc.targets import Target
 
-_ROUTED = ("tile", "regroup", "gather", "pointwise", *CELLS)
+_ROUTED = ("tile", "regroup", "gather", "merge", "pointwise", *CELLS)
 _BITS = {"i8": 8, "f16": 16}
 
 Node = tuple[str, int]

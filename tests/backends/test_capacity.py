@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
+from anacc.errors import IrError
+from anacc.ir.chip_rules import split_tokens
 from anacc_backends.capacity import capacities
 from tests.passes.chips import Chip
 
@@ -59,3 +63,35 @@ def test_feedback_holds_all_steps_and_the_first_state() -> None:
     # Every chunk reads the input; the gates go to one cell.
     assert found[module.ops[0].results[0]] == 5
     assert [found[op.operands[0]] for op in cells] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("ways", "expected"),
+    [
+        ((2, 1), [6, 3]),  # a row waits while one is made: both rows of the first copy
+        ((1, 3), [2, 2, 2]),  # copies take turns within a row
+        ((2, 3), [2, 2, 2, 2, 2, 2]),
+    ],
+)
+def test_what_is_merged_waits_for_its_turn(ways: tuple[int, int], expected: list[int]) -> None:
+    chip = Chip()
+    shares = split_tokens((3, 3), ways)
+    parts = [chip.input(4, tokens=tokens) for tokens in shares]
+    y = chip.value(4, "i8", 9)
+    chip.emit("merge", parts, (y,), counts=(3, 3), ways=ways)
+    chip.output(y)
+    found = capacities(chip.module(), 2)
+    assert [found[part] for part in parts] == expected
+
+
+def test_merges_that_do_not_fit_are_refused() -> None:
+    for counts, ways, sizes in [
+        ((4,), (3,), (2, 1)),
+        ((2,), (3,), (1, 1, 1)),
+        ((4,), (2,), (3, 1)),
+    ]:
+        chip = Chip()
+        parts = [chip.input(4, tokens=tokens) for tokens in sizes]
+        chip.emit("merge", parts, (chip.value(4, "i8", 4),), counts=counts, ways=ways)
+        with pytest.raises(IrError, match="merge"):
+            chip.module()

@@ -31,6 +31,7 @@ def test_tiles_and_layers() -> None:
         "weight_rows": [0, 2],
         "weight_columns": [0, 2],
         "copies": 1,
+        "replica": 0,
         "cells_used": 4,
         "conversion_snr_db": None,
     }
@@ -43,6 +44,7 @@ def test_tiles_and_layers() -> None:
         "matrix": [4, 2],
         "tiles": 2,
         "cores": ["core 0.1", "core 0.2"],
+        "replicas": 1,
         "positions": 3,
         "unit": "core",
     }

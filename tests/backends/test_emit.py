@@ -33,6 +33,7 @@ def before(name: str) -> str:
         "lstm_cell_constant_states",
         "lstm_cell_peepholes",
         "maximum",
+        "merge",
         "pointwise",
         "pointwise_one_token",
         "regroup",

@@ -98,7 +98,7 @@ def test_converter_settings_and_the_table_are_stored_once() -> None:
     settings = [Adc(4, 5, 9, 427), Adc(4, 5, 9, 854), Adc(4, 5, 9, 427)]
     assert [shared.adc(each) for each in settings] == [0, 1, 0]
     assert [shared.tanh(), shared.tanh()] == [0, 0] and len(shared.tables) == 1
-    # Weight blocks are those of tiles, even where two hold the same codes.
+    # Weight blocks are those of tiles, even where two hold the same codes; copies share one.
     codes = np.ones((2, 3), np.int8)
-    assert [shared.weight(codes), shared.weight(codes)] == [0, 1]
+    assert [shared.weight(codes, each) for each in ("a", "b", "a")] == [0, 1, 0]
     assert [(w.rows, w.columns) for w in shared.weight_shapes()] == [(2, 3), (2, 3)]

@@ -17,7 +17,7 @@ import anacc
 from anacc.cli.compile import CALIBRATION_METHODS, CORRECTIONS, PACKINGS
 from anacc.errors import AnaccError, CompileError, FeedError, MappingError, TargetError, UsageError
 from anacc.targets import load_target
-from anacc_passes import place
+from anacc_passes import crossbars
 from anacc_passes.ranges import METHODS
 from anacc_passes.tiling import correction
 from tests.cli import sample
@@ -81,6 +81,7 @@ def test_options_reach_the_compiler(call: Call, files: Path, compiler: Compiler)
         "--packing", "never", "--correction", "bias+range", "--row-copies", "never",
         "--chips", "auto", "--reload", "--strict", "--state", "s=t",
         "--mapping", files / "map.json",
+        "--optimize", "latency",
         "--dump-ir", files / "ir", "--print-ir-after", "tile",
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
@@ -95,6 +96,7 @@ def test_options_reach_the_compiler(call: Call, files: Path, compiler: Compiler)
         "row_copies": "never",
         "chips": "auto",
         "reload": True,
+        "optimize": "latency",
         "strict": True,
         "states": {"s": "t"},
         "mapping": files / "map.json",
@@ -250,7 +252,7 @@ def test_a_target_of_other_codes_is_refused(files: Path) -> None:
 
 def test_the_choices_of_the_command_line_are_those_of_the_compiler() -> None:
     assert CALIBRATION_METHODS == tuple(METHODS)
-    assert PACKINGS == place.PACKINGS
+    assert PACKINGS == crossbars.PACKINGS
     assert CORRECTIONS == correction.METHODS
 
 

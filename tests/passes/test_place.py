@@ -12,8 +12,10 @@ import anacc_passes.floorplan as plans
 from anacc.errors import CompileError, UsageError
 from anacc.ir import Module, Op
 from anacc.targets import Target
+from anacc_passes.crossbars import PACKINGS, size_of
 from anacc_passes.floorplan import Grid
-from anacc_passes.place import PACKINGS, Place, core_of, placement_report, size_of
+from anacc_passes.place import Place
+from anacc_passes.placement_report import core_of, placement_report
 from tests.passes.chips import Chip, target
 from tests.passes.golden_text import check as check_golden
 

@@ -19,8 +19,7 @@ from tests.cli.sample import MAPPING, image
 KEYS = {
     "schema", "model", "target", "target_files", "read_mode", "cores", "cells", "chips", "rounds",
     "programming", "layers", "tiles", "units", "links", "bounds", "host", "nodes", "borders",
-    "macs", "quantisation", "warnings",
-    "program", "options", "provenance",
+    "macs", "quantisation", "warnings", "performance", "program", "options", "provenance",
 }  # fmt: skip
 
 
@@ -100,6 +99,9 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"rounds": [{"ns": "x"}]}, "rounds.0.ns"),
     ({"programming": [1]}, "programming"),
     ({"bounds": {"a": 3}}, "bounds.a"),
+    ({"performance": {"slowest_ns": "fast"}}, "performance.slowest_ns"),
+    ({"performance": {"busy": {"core": {"layers": [1]}}}}, "performance.busy.core.layers.0"),
+    ({"performance": {"figures": [3]}}, "performance.figures.0"),
     ({"bounds": {"a": {"value": {}}}}, "bounds.a.value"),
     ({"tiles": [{"cells_used": "x"}]}, "tiles.0.cells_used"),
     ({"macs": {"crossbar": "a", "host": 1}}, "macs.crossbar"),

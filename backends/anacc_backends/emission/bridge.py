@@ -22,6 +22,30 @@ def emit_gather(emission: Emission, op: Op, stream: StreamWriter) -> None:
     _Gather(emission, op, stream).emit()
 
 
+def emit_merge(emission: Emission, op: Op, stream: StreamWriter) -> None:
+    """Take the tokens of the copies in turn."""
+    _merge(op, stream, tuple(zip(op.integers("counts"), op.integers("ways"), strict=True)), 0)
+
+
+def _merge(op: Op, stream: StreamWriter, loops: tuple[tuple[int, int], ...], copy: int) -> None:
+    """Emit the loops over positions (rounds, copies) that are left; `copy` counts the copies of
+    those outside."""
+    if not loops:
+        # A scope of its own: a token that was taken before is another one.
+        with stream.loops(()):
+            parts = len(op.results)
+            for part, result in enumerate(op.results):
+                stream.send(result, stream.receive(op.operands[copy * parts + part]))
+        return
+    (count, ways), *rest = loops
+    turns, left = divmod(count, ways)
+    with stream.loops(_worth(turns)):
+        for first in range(ways):
+            _merge(op, stream, tuple(rest), copy * ways + first)
+    for first in range(left):
+        _merge(op, stream, tuple(rest), copy * ways + first)
+
+
 def _worth(count: int) -> list[int]:
     """A loop that runs once is left out."""
     return [count] if count > 1 else []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from anacc.ir import Op
-from anacc.ir.chip_rules import copies
+from anacc.ir.chip_rules import block, copies
 from anacc.program.model import Adc, Format
 from anacc_backends.emission.stream import Emission, StreamWriter
 from anacc_passes.binary16 import LARGEST
@@ -25,7 +25,7 @@ def emit_tile(emission: Emission, op: Op, stream: StreamWriter) -> None:
     result = next(name for name in op.results if name)
     tokens = emission.channel(result).tokens
     row, column = op.integer("row"), op.integer("column")
-    stream.op("program", emission.weight(array), row, column)
+    stream.op("program", emission.weight(array, block(op)), row, column)
     adc = emission.adc(
         Adc(*(op.integer(name) for name in ("phases", "multiplier", "shift", "maximum")))
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -77,6 +77,7 @@ class Emission:
     constants32: Pool = field(default_factory=lambda: Pool(np.float32))
     adcs: dict[Adc, int] = field(default_factory=dict)
     weights: list[npt.NDArray[np.int8]] = field(default_factory=list)
+    blocks: dict[Hashable, int] = field(default_factory=dict)  # number of each weight block
     tables: list[Table] = field(default_factory=list)
 
     def channel(self, name: str) -> ChannelType:
@@ -87,10 +88,12 @@ class Emission:
         """The number of converter settings."""
         return self.adcs.setdefault(settings, len(self.adcs))
 
-    def weight(self, codes: npt.NDArray[np.int8]) -> int:
-        """The number of a new weight block."""
-        self.weights.append(codes)
-        return len(self.weights) - 1
+    def weight(self, codes: npt.NDArray[np.int8], block: Hashable) -> int:
+        """The number of a weight block, which is stored once."""
+        if block not in self.blocks:
+            self.blocks[block] = len(self.weights)
+            self.weights.append(codes)
+        return self.blocks[block]
 
     def weight_shapes(self) -> tuple[Weight, ...]:
         """Declarations of all weight blocks."""
