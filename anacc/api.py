@@ -215,6 +215,7 @@ def compile(
     packing: str = "auto",
     correction: str = "bias",
     row_copies: str = "auto",
+    effort: int = 1,
     states: Mapping[str, str] | None = None,
     strict: bool = False,
 ) -> Program:
@@ -226,7 +227,7 @@ def compile(
         calibration: inputs that set the activation scales, one feed or several; None: a seeded
             synthetic set, with a warning, for a first look only.
         read_mode: `4-phase` or `1-phase`; None: the target's default, `4-phase` on hermes.
-        seed: of the synthetic calibration set; not negative.
+        seed: of the synthetic calibration set and of the placement; not negative.
         shapes: sizes of symbolic dimensions other than the batch, by name.
         calibration_method: how a range becomes a scale: `mse`, `minmax`, `percentile`, `entropy`;
             see `anacc_passes.ranges`.
@@ -235,6 +236,8 @@ def compile(
             calibration data: `none`, `bias` or `bias+range`.
         row_copies: `auto`: rows that a tile leaves free hold copies of its rows where converters
             would hardly resolve its sums; `never`.
+        effort: 0 to 3: how long to look for a better placement and better routes; results are
+            the same bits with each.
         strict: refuse a model of which a node runs on the host.
         states: of a streaming model: for inputs that are states the name of the output that feeds
             them.  `calibration` then is streams, as for `Program.run_steps`.
@@ -267,6 +270,7 @@ def compile(
         packing=packing,
         correction=correction,
         row_copies=row_copies,
+        effort=effort,
         strict=strict,
         states=states,
         warn=messages.append,

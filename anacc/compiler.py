@@ -18,7 +18,14 @@ from anacc.frontend import import_model
 from anacc.frontend.source import Port as SourcePort
 from anacc.host_values import is_kind, is_tensor
 from anacc.ir import Module
-from anacc.options import checked_choice, checked_path, checked_seed, checked_sizes, checked_states
+from anacc.options import (
+    checked_choice,
+    checked_effort,
+    checked_path,
+    checked_seed,
+    checked_sizes,
+    checked_states,
+)
 from anacc.program.check import check
 from anacc.program.image import Image
 from anacc.program.manifest import Port
@@ -77,6 +84,8 @@ class PassOptions:
         method: calibration method.
         packing, correction, strict: as given.
         row_copies: whether rows that a tile leaves free hold copies of its rows.
+        effort: of the placement, 0 to 3.
+        seed: of chance.
     """
 
     target: Target
@@ -87,6 +96,8 @@ class PassOptions:
     correction: str = "bias"
     strict: bool = False
     row_copies: bool = True
+    effort: int = 1
+    seed: int = 0
 
 
 def pipeline(options: PassOptions) -> tuple[Pass, ...]:
@@ -119,9 +130,9 @@ def pipeline(options: PassOptions) -> tuple[Pass, ...]:
         # Cut layers into crossbar tiles and streams.  From here on, values are channels.
         Tile(target, read_mode, feeds, options.correction, options.row_copies),
         # Give each stream a unit, each tile its place on a crossbar.
-        Place(target, options.packing),
+        Place(target, options.packing, options.effort, options.seed),
         # Give each transfer its links.
-        Route(target),
+        Route(target, options.effort),
     )
 
 
@@ -154,6 +165,7 @@ def compile_image(
     packing: str = "auto",
     correction: str = "bias",
     row_copies: str = "auto",
+    effort: int = 1,
     strict: bool = False,
     states: Mapping[str, str] | None = None,
     dump_ir: Path | None = None,
@@ -170,12 +182,14 @@ def compile_image(
         calibration: feeds whose values set the activation scales, at least one; None: a seeded
             synthetic set.
         read_mode: `4-phase` or `1-phase`; None: the target's default.
-        seed: of the synthetic calibration set; not negative.
+        seed: of the synthetic calibration set and of the placement; not negative.
         shapes: sizes of symbolic dimensions, by name.
         calibration_method: see `anacc_passes.ranges`.
         packing: `auto`, `always` or `never`; see `anacc_passes.place`.
         correction: `none`, `bias` or `bias+range`; see `anacc_passes.tiling.correction`.
         row_copies: `auto` or `never`: whether rows that a tile leaves free hold copies of its rows.
+        effort: 0 to 3: how long to look for a better placement and better routes; see
+            `anacc_passes.floorplan`.
         strict: refuse a model of which a node runs on the host.
         states: for inputs that are states the name of the output that feeds them; `calibration`
             then is streams, see `anacc.streaming`, which run step by step in ONNX Runtime.
@@ -195,6 +209,7 @@ def compile_image(
     checked_choice("packing", packing, PACKINGS)
     checked_choice("row_copies", row_copies, ("auto", "never"))
     checked_choice("correction", correction, CORRECTIONS)
+    effort = checked_effort(effort)
     if print_ir_after is not None:
         checked_choice("pass", print_ir_after, (IMPORT, *(each.name for each in PASSES)))
     seed, sizes, states = checked_seed(seed), checked_sizes(shapes), checked_states(states)
@@ -245,6 +260,8 @@ def compile_image(
         strict=bool(strict),
         # Where layers share crossbars, no rows are free.
         row_copies=row_copies == "auto" and packing != "always",
+        effort=effort,
+        seed=seed,
     )
     module, timings = run_pipeline(
         module,
@@ -268,6 +285,7 @@ def compile_image(
             "packing": packing,
             "correction": correction,
             "row_copies": row_copies,
+            "effort": effort,
             "shapes": sizes,
         },
         provenance=dict(_versions()),

@@ -60,7 +60,7 @@ MAX_DIGITS = 10
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="Seed of the random calibration inputs.",
+    help="Seed of the random calibration inputs and of the placement.",
 )
 @click.option(
     "--packing",
@@ -84,6 +84,13 @@ MAX_DIGITS = 10
     help="Whether rows that a tile leaves free hold copies of its rows, where converters would "
     "hardly resolve its sums; none with `--packing always`.",
 )
+@click.option(
+    "--effort",
+    default=1,
+    show_default=True,
+    type=click.IntRange(0, 3),
+    help="How long to look for a better placement and better routes, 0 to 3: 0 for a first look.",
+)
 @click.option("--strict", is_flag=True, help="Refuse a model of which a node runs on the host.")
 @state_option
 @click.option(
@@ -105,6 +112,7 @@ def compile_command(
     packing: str,
     correction: str,
     row_copies: str,
+    effort: int,
     strict: bool,
     states: tuple[str, ...],
     dump_ir: str | None,
@@ -139,6 +147,7 @@ def compile_command(
             packing=packing,
             correction=correction,
             row_copies=row_copies,
+            effort=effort,
             strict=strict,
             states=fed_back,
             dump_ir=None if dump_ir is None else Path(dump_ir),

@@ -25,8 +25,10 @@ from anacc.errors import CompileError, UsageError
 from anacc.ir import Module, Op
 from anacc.ir.chip_rules import channel
 from anacc.targets import Target
-from anacc_passes.floorplan import Grid, Pull, Traffic, Transfer, floorplan
+from anacc_passes.floorplan import EFFORTS, floorplan
+from anacc_passes.floorplan.report import placement_bounds
 from anacc_passes.packing import Rect, Spot, lower_bound, pack
+from anacc_passes.traffic import Unit, traffic
 from anacc_passes.units import CORE, GDPU
 from anacc_passes.wiring import Wiring, runs_on, wire
 
@@ -48,10 +50,15 @@ class Place:
             the blocks of a grouped layer share cores with each other, and tiles of at most half the
             rows and half the columns with each other; all others get a core of their own; if
             the chip has too few cores for that, as `always`.
+        effort: 0 to 3, how long to look for a better place of each crossbar; see
+            `anacc_passes.floorplan`.
+        seed: of the chance in that search.
     """
 
     target: Target
     packing: str = "auto"
+    effort: int = 1
+    seed: int = 0
     name = "place"
 
     def __post_init__(self) -> None:
@@ -60,6 +67,8 @@ class Place:
                 f"there is no packing `{self.packing}`",
                 f"choose one of {', '.join(f'`{name}`' for name in PACKINGS)}",
             )
+        if self.effort not in EFFORTS:
+            raise UsageError(f"there is no effort {self.effort}", "choose one from 0 to 3")
 
     def __call__(self, module: Module) -> Module:
         """Place every op.
@@ -69,7 +78,11 @@ class Place:
         """
         wiring = wire(module, self.target)
         spots = _crossbars(module, self.target, self.packing, wiring)
-        cores = floorplan(self.target, _traffic(module, self.target, wiring, spots))
+        crossbars = 1 + max((spot.crossbar for spot in spots.values()), default=-1)
+        exchanged = traffic(
+            module, self.target, _units(module, wiring, spots, self.target), crossbars
+        )
+        cores = floorplan(self.target, exchanged, self.effort, self.seed)
         placed = []
         bridged = 0
         units: dict[str, str] = {}  # where each value is made
@@ -224,38 +237,24 @@ def _layers_by_crossbars(module: Module, spots: Mapping[int, Spot]) -> list[tupl
     return sorted(((name, len(bars)) for name, bars in found.items()), key=lambda x: (-x[1], x[0]))
 
 
-def _traffic(module: Module, target: Target, wiring: Wiring, spots: Mapping[int, Spot]) -> Traffic:
-    """What crossbars exchange with each other and get from GDPUs."""
-    makers = {name: i for i, op in enumerate(module.ops) for name in op.results if name}
-    count = 1 + max((spot.crossbar for spot in spots.values()), default=-1)
-    ties = _ties(wiring, spots)
-    chain_of: dict[int, list[int]] = {}
-    transfers: Counter[tuple[int, int, bool]] = Counter()
-    pulls: Counter[tuple[int, int]] = Counter()
-    for index, spot in spots.items():
-        op = module.ops[index]
-        for position, name in enumerate(op.operands):
-            maker = makers.get(name)
-            if maker is None:
-                continue
-            kind = channel(module, name)
-            values = kind.tokens * kind.token_size
-            if maker in wiring.gdpus and target.gdpu.wiring.value == "column":
-                pulls[spot.crossbar, wiring.gdpus[maker]] += values
-            elif maker in spots and spots[maker].crossbar != spot.crossbar:
-                transfers[spots[maker].crossbar, spot.crossbar, position == 3] += values
-    for index in sorted(spots):
-        before = makers.get(module.ops[index].operands[3])
-        chain = chain_of[before] if before in chain_of else []
-        chain.append(spots[index].crossbar)
-        chain_of[index] = chain
-    chains = {id(chain): chain for chain in chain_of.values()}
-    return Traffic(
-        [ties.get(bar) for bar in range(count)],
-        list(chains.values()),
-        [Transfer(a, b, values, partial) for (a, b, partial), values in transfers.items()],
-        [Pull(bar, column, values) for (bar, column), values in pulls.items()],
-    )
+def _units(
+    module: Module, wiring: Wiring, spots: Mapping[int, Spot], target: Target
+) -> list[Unit | None]:
+    """The GDPU or the crossbar (as a core) of each op that uses links, as far as it is settled."""
+    made_on: dict[str, Unit] = {}
+    units: list[Unit | None] = []
+    for index, op in enumerate(module.ops):
+        unit = None
+        if index in spots:
+            unit = Unit("core", 0, spots[index].crossbar)
+        elif index in wiring.gdpus:
+            unit = Unit("gdpu", 0, wiring.gdpus[index])
+        elif runs_on(op, target) == CORE:
+            unit = next((made_on[name] for name in op.operands if name in made_on), None)
+        if unit is not None and unit.kind == "core":
+            made_on.update(dict.fromkeys(op.results, unit))
+        units.append(unit)
+    return units
 
 
 def placement_report(module: Module, target: Target) -> dict[str, Any]:
@@ -266,9 +265,8 @@ def placement_report(module: Module, target: Target) -> dict[str, Any]:
         - `packed_cores`: for each core that holds several tiles its `core`, its `tiles` (layers),
           `mvms` (products per sample, which run one after another) and `longest` (those of the
           tile that has most, which is what a core of its own for each tile would take).
-        - `bounds`: `cores` and `partial_sum_hops` (links that partial sums cross, a transfer
-          counted once however many values it carries), each with its `value`, a lower `bound` and
-          its `meaning`.
+        - `bounds`: `cores`, and what `anacc_passes.floorplan.report.placement_bounds` gives, each
+          with its `value`, a lower `bound` and its `meaning`.
     """
     tiles = [op for op in module.ops if op.kind == "tile"]
     sizes = [size_of(module, op) for op in tiles]
@@ -284,8 +282,6 @@ def placement_report(module: Module, target: Target) -> dict[str, Any]:
             packed.append(
                 {"core": core, "tiles": layers, "mvms": sum(products), "longest": max(products)}
             )
-    grid, makers = Grid(target), module.producers()
-    pairs = [(core_of(makers[op.operands[3]]), core_of(op)) for op in tiles if op.operands[3]]
     return {
         "cores_used": len(by_core),
         "cores_available": target.cores,
@@ -298,11 +294,7 @@ def placement_report(module: Module, target: Target) -> dict[str, Any]:
                 "bound": lower_bound(sizes, rows, columns),
                 "meaning": "cores in use; no packing of these tiles needs fewer than the bound",
             },
-            "partial_sum_hops": {
-                "value": sum(grid.distance(source, core) for source, core in pairs),
-                "bound": sum(source != core for source, core in pairs),
-                "meaning": "links that partial sums cross; one for each pair of cores is least",
-            },
+            **placement_bounds(module, target),
         },
     }
 
