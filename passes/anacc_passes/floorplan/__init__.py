@@ -7,12 +7,13 @@ far from the optimum the result can be at most.
 
 0. The best of a few placements along paths that fill the grid (`first`).
 1. Exchanges of two cores as long as they help (`descend`), from each of these; then many placements
-   at once are annealed (`anneal`) for a short while, from the best of them, and descend again.
-2. The same with ten times the steps of annealing,
+   at once are annealed (`anneal`), from the best of them, and descend again.
+2. After that, the same with ten times the steps,
 3. and with forty times.
 
-Everything is deterministic for a seed: budgets are steps, not seconds, and ties go to the lower
-number.  Grids too large to anneal are only descended on, which is nearly linear.
+A placement that meets its bound is returned at once.  Everything is deterministic for a seed:
+budgets are steps, not seconds, and ties go to the lower number.  Thousands of crossbars are only
+descended on, which is nearly linear.
 """
 
 from __future__ import annotations
@@ -34,23 +35,27 @@ __all__ = ["EFFORTS", "Grid", "Pull", "Traffic", "Transfer", "floorplan"]
 
 EFFORTS = (0, 1, 2, 3)
 
-PLACEMENTS = 64
-"""Placements that are annealed at once."""
+PROPOSALS, SHARE, PLACEMENTS = 256, 8, 64
+"""Exchanges proposed in one step of annealing at least; crossbars to one of them in a placement;
+and placements at most."""
 
-STEPS = (0, 1_000, 10_000, 40_000)
-"""Steps of annealing by effort, each of which proposes one exchange in each placement."""
+STEPS = (0, 500, 5_000, 20_000)
+"""Steps of annealing by effort."""
 
-TRIALS = (0, 40, 160, 640)
+TRIALS = (0, 16, 64, 256)
 """Exchanges that a descent may try, for each crossbar, by effort."""
 
 FULL = 32
 """Crossbars from which on there are as many steps; fewer need fewer."""
 
 STARTS, FINISHES = 4, 16
-"""Placements that descend before and after annealing."""
+"""Placements that descend before and after annealing, on small grids."""
 
-ANNEALED = 1_024
-"""Crossbars above which there is no annealing: each would be proposed too few cores."""
+ANNEALED = 4_096
+"""Crossbars above which there is no annealing, which would take too many steps."""
+
+DESCENDING = 4_096
+"""Crossbars that descend at a time, in all placements; one placement does in any case."""
 
 
 def floorplan(target: Target, traffic: Traffic, effort: int = 1, seed: int = 0) -> list[int]:
@@ -81,17 +86,21 @@ def _improved(
     flows: Flows, found: list[list[int]], least: Cost, level: int, seed: int
 ) -> list[list[int]]:
     """Placements, best first, of which the first is at least as good as the first one given."""
-    trials = TRIALS[level] * flows.count
-    found = _distinct(flows, (descended(flows, each, trials) for each in found[:STARTS]))
-    if flows.count > ANNEALED or flows.cost(found[0]) <= least:
+    trials, room = TRIALS[level] * flows.count, max(1, DESCENDING // flows.count)
+    few = found[: min(STARTS, room)]
+    found = _distinct(flows, (descended(flows, each, trials) for each in few))
+    if flows.cost(found[0]) <= least:
         return found
-    starts = np.array([found[number % len(found)] for number in range(PLACEMENTS)], np.int64)
+    each = max(1, flows.count // SHARE)
+    placements = max(1, min(PLACEMENTS, PROPOSALS // each))
+    if flows.count > ANNEALED:
+        return found
+    starts = np.array([found[number % len(found)] for number in range(placements)], np.int64)
     chance = np.random.default_rng([seed, level])
     steps = STEPS[level] * min(flows.count, FULL) // FULL
-    ends = _distinct(flows, annealed(flows, starts, steps, chance).tolist())
-    return _distinct(
-        flows, [found[0], *(descended(flows, each, trials) for each in ends[:FINISHES])]
-    )
+    ends = _distinct(flows, annealed(flows, starts, steps, each, chance).tolist())
+    few = ends[: min(FINISHES, room)]
+    return _distinct(flows, [found[0], *(descended(flows, each, trials) for each in few)])
 
 
 def _distinct(flows: Flows, placements: Iterable[list[int]]) -> list[list[int]]:

@@ -1,7 +1,8 @@
 """Simulated annealing of many placements side by side.
 
-Each step proposes one exchange of two cores in every placement, so that one array operation works
-for all of them.
+Each step proposes exchanges of two cores, several in every placement, so that one array operation
+works for all of them.  Of exchanges that meet at a core the last one stays; of those that both
+help and whose crossbars exchange something, none is made: so each costs just what it seems to.
 """
 
 from __future__ import annotations
@@ -19,17 +20,19 @@ HOP = 4
 """What a hop of a partial sum costs while annealing, in largest flows.  Were it to outweigh all
 other traffic, no chain could ever move."""
 
-HOTTEST, COLDEST = 1.0, 0.02
+HOTTEST, COLDEST = 0.3, 0.005
 """First and last temperature, in mean flows of a crossbar over one link."""
 
 NEAR = 6
 """In how many of 8 proposals a crossbar is to go beside one that it exchanges something with."""
 
-BLOCK = 256
+BLOCK = 128
 """Steps for which chance is drawn at once."""
 
 
-def annealed(flows: Flows, start: Integers, steps: int, rng: np.random.Generator) -> Integers:
+def annealed(
+    flows: Flows, start: Integers, steps: int, each: int, rng: np.random.Generator
+) -> Integers:
     """Anneal placements [1]_.
 
     A crossbar is proposed the core beside one that it exchanges something with, or any core; what
@@ -40,6 +43,7 @@ def annealed(flows: Flows, start: Integers, steps: int, rng: np.random.Generator
         flows: the traffic.
         start: (placements, count) cores.
         steps: how many.
+        each: exchanges that a step proposes in each placement.
         rng: where chance comes from.
 
     Returns:
@@ -49,7 +53,7 @@ def annealed(flows: Flows, start: Integers, steps: int, rng: np.random.Generator
         .. [1] S. Kirkpatrick, C. D. Gelatt, M. P. Vecchi, "Optimization by simulated annealing",
            Science 220, 671-680 (1983).
     """
-    annealer = _Annealer(flows, start)
+    annealer = _Annealer(flows, start, each)
     annealer.run(steps, rng)
     return annealer.core_of[:, : flows.count].copy()
 
@@ -61,20 +65,23 @@ class _Annealer:
     column is for what pads lists of neighbours.  `held_by`, (placements, cores), is the inverse.
     """
 
-    def __init__(self, flows: Flows, start: Integers) -> None:
+    def __init__(self, flows: Flows, start: Integers, each: int) -> None:
         self.flows, self.grid = flows, flows.grid
-        batch, cores = len(start), len(self.grid.places)
-        self.batch, self.count = batch, flows.count
-        numbers = np.arange(batch)
-        self.held_by = np.full((batch, cores), -1, np.int64)
+        placements, cores = len(start), len(self.grid.places)
+        self.count = flows.count
+        numbers = np.arange(placements)
+        self.held_by = np.full((placements, cores), -1, np.int64)
         self.held_by[numbers[:, None], start] = np.arange(flows.count)
-        self.core_of = np.zeros((batch, cores + 1), np.int64)
+        self.core_of = np.zeros((placements, cores + 1), np.int64)
         self.core_of[:, : flows.count] = start
-        self.core_of[:, flows.count : cores] = np.nonzero(self.held_by < 0)[1].reshape(batch, -1)
+        empty = np.nonzero(self.held_by < 0)[1].reshape(placements, -1)
+        self.core_of[:, flows.count : cores] = empty
         self.held_by[numbers[:, None], self.core_of[:, :cores]] = np.arange(cores)
         self.row_of = self.grid.row_of[self.core_of]
         self.column_of = self.grid.column_of[self.core_of]
-        self.by_core, self.by_bar = numbers * cores, numbers * (cores + 1)
+        self.placement = np.repeat(numbers, each)
+        self.batch = len(self.placement)
+        self.by_core, self.by_bar = self.placement * cores, self.placement * (cores + 1)
         by_pair, self.ends = flows.neighbours()
         weights = np.append(flows.weights(HOP * int(flows.values.max(initial=1))), 0)
         self.weights: Floats = weights.astype(np.float64)[by_pair]
@@ -87,6 +94,9 @@ class _Annealer:
         )
         # Only crossbars that exchange something need to move.
         self.active = np.flatnonzero((self.degrees[:-1] > 0) | (flows.pulls.max(axis=1) > 0))
+        self.claims = np.zeros(placements * cores, np.int64)
+        self.numbers = np.arange(self.batch)
+        self.is_moving = np.zeros(placements * (cores + 1), np.bool_)
 
     def run(self, steps: int, rng: np.random.Generator) -> None:
         if not len(self.active):
@@ -98,7 +108,7 @@ class _Annealer:
             bars = self.active[rng.integers(len(self.active), size=shape)]
             draws = rng.integers(1 << 30, size=(3, *shape))
             variates = rng.standard_exponential(shape)
-            for step in range(len(bars)):
+            for step in range(shape[0]):
                 temperature = HOTTEST * scale * factor ** (first + step)
                 self._step(bars[step], draws[:, step], temperature * variates[step])
 
@@ -114,14 +124,40 @@ class _Annealer:
             moving, np.concatenate([bars, others]), to, np.concatenate([there, here])
         )
         accepted = change[: self.batch] + change[self.batch :] <= limits
-        accepted &= inside & allowed[: self.batch] & allowed[self.batch :] & (here != there)
-        who = np.flatnonzero(accepted)
+        accepted &= allowed[: self.batch] & allowed[self.batch :]
+        accepted &= inside & (here != there)
+        who = self._apart(np.flatnonzero(accepted), bars, others, here, there)
         self._exchange(who, here[who], there[who])
+
+    def _apart(
+        self, who: Integers, bars: Integers, others: Integers, here: Integers, there: Integers
+    ) -> Integers:
+        """Those exchanges that do not meet, neither at a core nor as neighbours."""
+        first, second = self.by_core[who] + here[who], self.by_core[who] + there[who]
+        self.claims[first] = who
+        self.claims[second] = who
+        who = who[(self.claims[first] == who) & (self.claims[second] == who)]
+        if len(who) < 2:
+            return who
+        own = self.by_bar[who]
+        one, two = bars[who], others[who]
+        moving = np.concatenate([own + one, own + two])
+        self.is_moving[moving] = True
+        self.is_moving[own + self.count] = False  # stands for no crossbar
+        # Crossbars that change places with each other may be neighbours.
+        met = np.zeros(len(who), np.bool_)
+        for bar, other in ((one, two), (two, one)):
+            ends = self.ends[bar]
+            near = self.is_moving[own[:, None] + ends] & (ends != other[:, None])
+            met |= near.any(axis=1)
+        self.is_moving[moving] = False
+        return who[~met]
 
     def _exchange(self, who: Integers, here: Integers, there: Integers) -> None:
         first, held = self.by_core[who], self.held_by.reshape(-1)
         one, other = held[first + here], held[first + there]
         held[first + here], held[first + there] = other, one
+        who = self.placement[who]
         self.core_of[who, one], self.core_of[who, other] = there, here
         row, column = self.grid.row_of, self.grid.column_of
         self.row_of[who, one], self.row_of[who, other] = row[there], row[here]
@@ -136,9 +172,9 @@ class _Annealer:
         near = (degrees > 0) & (draws[1] % 8 < NEAR)
         way, beside = (draws[1] >> 3) % 4, self.by_bar + partner
         down, right = _DOWN[way], _RIGHT[way]
-        rows = np.where(near, self.row_of.take(beside) + down, draws[2] % grid.rows)
-        elsewhere = (draws[2] // grid.rows) % grid.columns
-        columns = np.where(near, self.column_of.take(beside) + right, elsewhere)
+        row, column = draws[2] % grid.rows, (draws[2] >> 15) % grid.columns
+        rows = np.where(near, self.row_of.take(beside) + down, row)
+        columns = np.where(near, self.column_of.take(beside) + right, column)
         ties = self.ties[bars]
         columns = np.where(ties >= 0, ties, columns)
         inside = (rows >= 0) & (rows < grid.rows) & (columns >= 0) & (columns < grid.columns)

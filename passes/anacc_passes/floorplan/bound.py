@@ -51,8 +51,9 @@ SHARES = 64
 ROUNDS, SHORTER = 40, 0.93
 """Steps along the supergradient, the first of half a flow, and how much shorter each one is."""
 
-ASSIGNED = 512 * 512
-"""Crossbars times cores up to which the assignment problem is solved."""
+QUICK, ASSIGNED = 64 * 144, 512 * 1024
+"""Crossbars times cores up to which the assignment problem is solved for all shares, and for the
+best ones."""
 
 
 def distance_bound(flows: Flows) -> int:
@@ -63,20 +64,33 @@ def distance_bound(flows: Flows) -> int:
         large lose their last bits first, which makes the bound smaller.
     """
     shift = max(0, (flows.dominant() * SHARES).bit_length() - 53)
-    bound = _Bound(flows, shift)
-    given = np.concatenate([bound.full // 2, bound.full - bound.full // 2])
-    best, step = 0, 0.5
-    for _ in range(ROUNDS):
+    full = (flows.values >> shift) * SHARES
+    given = np.concatenate([full // 2, full - full // 2])
+    size, best = flows.count * len(flows.grid.places), 0
+    if size > QUICK:
+        best, given = _climbed(_Bound(flows, shift, is_assigned=False), given, ROUNDS)
+    if size <= ASSIGNED:
+        rounds = ROUNDS if size <= QUICK else 1
+        found, _ = _climbed(_Bound(flows, shift, is_assigned=True), given, rounds)
+        best = max(best, found)
+    return -(-best // SHARES) << shift
+
+
+def _climbed(bound: _Bound, given: Integers, rounds: int) -> tuple[int, Integers]:
+    """The best bound on the way along the supergradient, and its shares."""
+    best, shares, step = -1, given, 0.5
+    pairs, full = bound.pairs, bound.full
+    for _ in range(rounds):
         value, far = bound.value(given)
-        best = max(best, value)
-        change = np.sign(far[: bound.pairs] - far[bound.pairs :])
+        if value > best:
+            best, shares = value, given
+        change = np.sign(far[:pairs] - far[pairs:])
         if not change.any():
             break
-        moved = given[: bound.pairs] + change * (bound.full * step).astype(np.int64)
-        moved = np.clip(moved, 0, bound.full)
-        given = np.concatenate([moved, bound.full - moved])
+        moved = np.clip(given[:pairs] + change * (full * step).astype(np.int64), 0, full)
+        given = np.concatenate([moved, full - moved])
         step *= SHORTER
-    return -(-best // SHARES) << shift
+    return best, shares
 
 
 class _Bound:
@@ -87,8 +101,8 @@ class _Bound:
     `full` are the flows, (pairs,), in units of one share of one value.
     """
 
-    def __init__(self, flows: Flows, shift: int) -> None:
-        self.flows, grid = flows, flows.grid
+    def __init__(self, flows: Flows, shift: int, is_assigned: bool) -> None:
+        self.flows = flows
         self.pairs = len(flows.ends)
         self.full: Integers = (flows.values >> shift) * SHARES
         self.pulls: Integers = (flows.pulls >> shift) * SHARES
@@ -98,7 +112,7 @@ class _Bound:
         degrees = np.bincount(self.owner, minlength=flows.count)
         self.first = np.cumsum(degrees) - degrees
         self.width = int(degrees.max(initial=0))
-        self.is_assigned = flows.count * len(grid.places) <= ASSIGNED
+        self.is_assigned = is_assigned
         self.every = self._nearest(-1) if self.is_assigned else self._unbounded()
         tied = np.unique(self.lot[self.lot >= 0]).tolist() if self.is_assigned else []
         self.near = {column: self._nearest(column) for column in tied}

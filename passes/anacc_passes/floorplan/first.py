@@ -31,7 +31,10 @@ def first_placements(grid: Grid, traffic: Traffic) -> Iterator[list[int]]:
     order in which they stand, which is that of the layers, and longest first."""
     widths = [width for width in WIDTHS if width == 1 or width < grid.columns]
     for width in widths if grid.down == grid.aside == 1 else [1]:
-        for longest_first in (False, True):
+        # Only crossbars that are tied cut the path; without them, all chains fit in any order.
+        for longest_first in (
+            (False, True) if any(c is not None for c in traffic.columns) else (False,)
+        ):
             yield _First(grid, traffic, grid.snake(width), longest_first).placed()
 
 
@@ -74,7 +77,7 @@ class _First:
         elif anchor is None:
             start = self.stretches.fitting(len(bars), tightest=self.longest_first)
             if start is not None:
-                for bar, core in zip(bars, self.path[start:], strict=False):
+                for bar, core in zip(bars, self.path[start : start + len(bars)], strict=True):
                     self._take(bar, core)
                 return
         if not self._walk(bars, anchor):
