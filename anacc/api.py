@@ -231,6 +231,7 @@ def compile(
     chips: int | Literal["auto"] = 1,
     reload: bool = False,
     optimize: str | None = None,
+    effort: int = 1,
     states: Mapping[str, str] | None = None,
     strict: bool = False,
     mapping: str | os.PathLike[str] | Mapping[str, Any] | None = None,
@@ -243,7 +244,7 @@ def compile(
         calibration: inputs that set the activation scales, one feed or several; None: a seeded
             synthetic set, with a warning, for a first look only.
         read_mode: `4-phase` or `1-phase`; None: the target's default, `4-phase` on hermes.
-        seed: of the synthetic calibration set; not negative.
+        seed: of the synthetic calibration set and of the placement; not negative.
         shapes: sizes of symbolic dimensions other than the batch, by name.
         calibration_method: how a range becomes a scale: `mse`, `minmax`, `percentile`, `entropy`;
             see `anacc_passes.ranges`.
@@ -260,6 +261,8 @@ def compile(
         optimize: `throughput`: layers have copies on idle cores, for the fastest slowest stage;
             `latency`: for the shortest time of one sample; `area`: as few cores as packing finds;
             None: no copies.
+        effort: 0 to 3: how long to look for a better placement and better routes; results are
+            the same bits with each.
         strict: refuse a model of which a node runs on the host.
         states: of a streaming model: for inputs that are states the name of the output that feeds
             them.  `calibration` then is streams, as for `Program.run_steps`.
@@ -299,6 +302,7 @@ def compile(
         chips=chips,
         reload=reload,
         optimize=optimize,
+        effort=effort,
         strict=strict,
         states=states,
         mapping=mapping,

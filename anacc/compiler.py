@@ -24,6 +24,7 @@ from anacc.mapping_file import MappingFile, read_mapping
 from anacc.options import (
     checked_chips,
     checked_choice,
+    checked_effort,
     checked_path,
     checked_seed,
     checked_sizes,
@@ -96,6 +97,8 @@ class PassOptions:
         chips: how many chips there are at most; None: as many as it takes.
         reload: whether crossbars may be programmed anew between rounds.
         optimize: as given.
+        effort: of the placement, 0 to 3.
+        seed: of chance.
     """
 
     target: Target
@@ -110,6 +113,8 @@ class PassOptions:
     chips: int | None = 1
     reload: bool = False
     optimize: str | None = None
+    effort: int = 1
+    seed: int = 0
 
 
 def _crossbars(options: PassOptions) -> int | None:
@@ -160,9 +165,11 @@ def pipeline(options: PassOptions) -> tuple[Pass, ...]:
             options.reload,
             options.mapping is not None,
             options.optimize,
+            options.effort,
+            options.seed,
         ),
         # Give each transfer its links.
-        Route(target),
+        Route(target, options.effort),
     )
 
 
@@ -198,6 +205,7 @@ def compile_image(
     chips: int | str = 1,
     reload: bool = False,
     optimize: str | None = None,
+    effort: int = 1,
     strict: bool = False,
     states: Mapping[str, str] | None = None,
     mapping: str | os.PathLike[str] | Mapping[str, Any] | None = None,
@@ -215,7 +223,7 @@ def compile_image(
         calibration: feeds whose values set the activation scales, at least one; None: a seeded
             synthetic set.
         read_mode: `4-phase` or `1-phase`; None: the target's default.
-        seed: of the synthetic calibration set; not negative.
+        seed: of the synthetic calibration set and of the placement; not negative.
         shapes: sizes of symbolic dimensions, by name.
         calibration_method: see `anacc_passes.ranges`.
         packing: `auto`, `always`, `never` or `densest`; see `anacc_passes.place`.
@@ -225,6 +233,8 @@ def compile_image(
         reload: program crossbars anew between rounds, where the chips do not hold the model.
         optimize: `throughput`, `latency` or `area`, see `anacc_passes.replicate`; None: no layer is
             copied.
+        effort: 0 to 3: how long to look for a better placement and better routes; see
+            `anacc_passes.floorplan`.
         strict: refuse a model of which a node runs on the host.
         states: for inputs that are states the name of the output that feeds them; `calibration`
             then is streams, see `anacc.streaming`, which run step by step in ONNX Runtime.
@@ -251,6 +261,7 @@ def compile_image(
     _check_together(optimize, packing, mapping is not None, limit, bool(reload))
     if optimize == "area" and packing == "auto":
         packing = "densest"
+    effort = checked_effort(effort)
     if print_ir_after is not None:
         checked_choice("pass", print_ir_after, (IMPORT, *(each.name for each in PASSES)))
     seed, sizes, states = checked_seed(seed), checked_sizes(shapes), checked_states(states)
@@ -312,6 +323,8 @@ def compile_image(
         chips=limit,
         reload=bool(reload),
         optimize=optimize,
+        effort=effort,
+        seed=seed,
     )
     module, timings = run_pipeline(
         module,
@@ -338,6 +351,7 @@ def compile_image(
             "chips": chips if limit is None else limit,
             "reload": bool(reload),
             "optimize": optimize,
+            "effort": effort,
             "shapes": sizes,
             **({} if wanted is None else {"mapping": "given"}),
         },

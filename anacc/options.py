@@ -9,6 +9,8 @@ from typing import Any
 
 from anacc.errors import UsageError
 
+MOST_EFFORT = 3
+
 
 def checked_path(what: str, value: Any) -> None:
     """Refuse what names no file.
@@ -72,6 +74,21 @@ def checked_chips(value: Any, reload: bool) -> int | None:
             "give the number of chips, or `auto` for as many as the model needs",
         )
     return count
+
+
+def checked_effort(value: Any) -> int:
+    """The effort of placement and routing as a plain integer.
+
+    Raises:
+        UsageError: it is none of 0 to 3.
+    """
+    try:
+        effort = operator.index(value)
+    except TypeError:
+        effort = -1
+    if not 0 <= effort <= MOST_EFFORT:
+        raise UsageError(f"`effort` is {value!r}, not one of 0 to {MOST_EFFORT}")
+    return effort
 
 
 def checked_sizes(value: Any) -> dict[str, int]:

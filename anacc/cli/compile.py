@@ -61,7 +61,7 @@ MAX_DIGITS = 10
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="Seed of the random calibration inputs.",
+    help="Seed of the random calibration inputs and of the placement.",
 )
 @click.option(
     "--packing",
@@ -110,6 +110,13 @@ MAX_DIGITS = 10
     help="Copy layers to idle cores, for the fastest pipeline or the shortest time of a sample, or "
     "use as few cores as packing finds. Without it: no copies.",
 )
+@click.option(
+    "--effort",
+    default=1,
+    show_default=True,
+    type=click.IntRange(0, 3),
+    help="How long to look for a better placement and better routes, 0 to 3: 0 for a first look.",
+)
 @click.option("--strict", is_flag=True, help="Refuse a model of which a node runs on the host.")
 @state_option
 @click.option(
@@ -135,6 +142,7 @@ def compile_command(
     chips: str,
     reload: bool,
     optimize: str | None,
+    effort: int,
     strict: bool,
     states: tuple[str, ...],
     dump_ir: str | None,
@@ -173,6 +181,7 @@ def compile_command(
             chips=int(chips) if chips.isascii() and chips.isdigit() and len(chips) <= 9 else chips,
             reload=reload,
             optimize=optimize,
+            effort=effort,
             strict=strict,
             states=fed_back,
             dump_ir=None if dump_ir is None else Path(dump_ir),

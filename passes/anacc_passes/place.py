@@ -23,13 +23,13 @@ from dataclasses import dataclass, replace
 
 from anacc.errors import CompileError, UsageError
 from anacc.ir import Module, Op
-from anacc.ir.chip_rules import channel
 from anacc.targets import Target
 from anacc_passes.chips import Pack, Packed, divide
 from anacc_passes.crossbars import PACKINGS, packed, policies, size_of, ties
-from anacc_passes.floorplan import Pull, Traffic, Transfer, floorplan
+from anacc_passes.floorplan import EFFORTS, floorplan
 from anacc_passes.packing import Spot
 from anacc_passes.refusal import refusal
+from anacc_passes.traffic import Unit, traffic
 from anacc_passes.units import CORE, GDPU
 from anacc_passes.wiring import Wiring, runs_on, wire
 
@@ -47,6 +47,9 @@ class Place:
             rows and half the columns with each other; all others get a core of their own; if
             the chip has too few cores for that, as `always`.  `densest`: as `always`; layers have
             been cut for it (`anacc_passes.cut_layers`).
+        effort: 0 to 3, how long to look for a better place of each crossbar; see
+            `anacc_passes.floorplan`.
+        seed: of the chance in that search.
         chips: how many chips there are at most; None: as many as it takes.
         reload: whether crossbars may be programmed anew, where the chips do not hold the model.
         pinned: whether the number of the crossbar of a tile that has one is that of its core.
@@ -62,6 +65,8 @@ class Place:
     reload: bool = False
     pinned: bool = False
     objective: str | None = None
+    effort: int = 1
+    seed: int = 0
     name = "place"
 
     def __post_init__(self) -> None:
@@ -70,6 +75,8 @@ class Place:
                 f"there is no packing `{self.packing}`",
                 f"choose one of {', '.join(f'`{name}`' for name in PACKINGS)}",
             )
+        if self.effort not in EFFORTS:
+            raise UsageError(f"there is no effort {self.effort}", "choose one from 0 to 3")
 
     def __call__(self, module: Module) -> Module:
         """Place every op.
@@ -123,9 +130,11 @@ class Place:
         if self.pinned:
             cores = _pinned(module, self.target, wiring, spots)
         else:
-            spots = _numbered(spots)
-            traffic = _traffic(module, self.target, wiring, spots)
-            cores = dict(enumerate(floorplan(self.target, traffic)))
+            spots, count = _numbered(spots)
+            where = _units(module, wiring, spots, self.target)
+            exchanged = traffic(module, self.target, where, count)
+            found = floorplan(self.target, exchanged, self.effort, self.seed)
+            cores = dict(enumerate(found))
         placed = []
         bridged = 0
         units: dict[str, str] = {}  # where each value is made
@@ -177,10 +186,11 @@ class Place:
         return turn % count
 
 
-def _numbered(spots: Mapping[int, Spot]) -> dict[int, Spot]:
-    """The same places on crossbars that are numbered without gaps."""
+def _numbered(spots: Mapping[int, Spot]) -> tuple[dict[int, Spot], int]:
+    """The same places on crossbars that are numbered without gaps, and how many these are."""
     numbers = {bar: n for n, bar in enumerate(sorted({spot.crossbar for spot in spots.values()}))}
-    return {i: replace(spot, crossbar=numbers[spot.crossbar]) for i, spot in spots.items()}
+    renamed = {i: replace(spot, crossbar=numbers[spot.crossbar]) for i, spot in spots.items()}
+    return renamed, len(numbers)
 
 
 def _pinned(
@@ -207,35 +217,21 @@ def _pinned(
     return cores
 
 
-def _traffic(module: Module, target: Target, wiring: Wiring, spots: Mapping[int, Spot]) -> Traffic:
-    """What crossbars exchange with each other and get from GDPUs."""
-    makers = {name: i for i, op in enumerate(module.ops) for name in op.results if name}
-    count = 1 + max((spot.crossbar for spot in spots.values()), default=-1)
-    tied = ties(wiring, spots)
-    chain_of: dict[int, list[int]] = {}
-    transfers: Counter[tuple[int, int, bool]] = Counter()
-    pulls: Counter[tuple[int, int]] = Counter()
-    for index, spot in spots.items():
-        op = module.ops[index]
-        for position, name in enumerate(op.operands):
-            maker = makers.get(name)
-            if maker is None:
-                continue
-            kind = channel(module, name)
-            values = kind.tokens * kind.token_size
-            if maker in wiring.gdpus and target.gdpu.wiring.value == "column":
-                pulls[spot.crossbar, wiring.gdpus[maker]] += values
-            elif maker in spots and spots[maker].crossbar != spot.crossbar:
-                transfers[spots[maker].crossbar, spot.crossbar, position == 3] += values
-    for index in sorted(spots):
-        before = makers.get(module.ops[index].operands[3])
-        chain = chain_of[before] if before in chain_of else []
-        chain.append(spots[index].crossbar)
-        chain_of[index] = chain
-    chains = {id(chain): chain for chain in chain_of.values()}
-    return Traffic(
-        [tied.get(bar) for bar in range(count)],
-        list(chains.values()),
-        [Transfer(a, b, values, partial) for (a, b, partial), values in transfers.items()],
-        [Pull(bar, column, values) for (bar, column), values in pulls.items()],
-    )
+def _units(
+    module: Module, wiring: Wiring, spots: Mapping[int, Spot], target: Target
+) -> list[Unit | None]:
+    """The GDPU or the crossbar (as a core) of each op that uses links, as far as it is settled."""
+    made_on: dict[str, Unit] = {}
+    units: list[Unit | None] = []
+    for index, op in enumerate(module.ops):
+        unit = None
+        if index in spots:
+            unit = Unit("core", 0, spots[index].crossbar)
+        elif index in wiring.gdpus:
+            unit = Unit("gdpu", 0, wiring.gdpus[index])
+        elif runs_on(op, target) == CORE:
+            unit = next((made_on[name] for name in op.operands if name in made_on), None)
+        if unit is not None and unit.kind == "core":
+            made_on.update(dict.fromkeys(op.results, unit))
+        units.append(unit)
+    return units

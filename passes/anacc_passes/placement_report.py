@@ -8,7 +8,7 @@ from typing import Any
 from anacc.ir import Module, Op
 from anacc.targets import Target
 from anacc_passes.crossbars import products_of, size_of
-from anacc_passes.floorplan import Grid
+from anacc_passes.floorplan.report import placement_bounds
 from anacc_passes.packing import lower_bound
 from anacc_passes.route import chip_of, chips_of, round_of
 
@@ -21,9 +21,9 @@ def placement_report(module: Module, target: Target) -> dict[str, Any]:
         - `packed_cores`: for each core that holds several tiles its `core`, its `tiles` (layers),
           `mvms` (products per sample, which run one after another) and `longest` (those of the
           tile that has most, which is what a core of its own for each tile would take).
-        - `bounds`: `cores` and `partial_sum_hops` (links that partial sums cross, a transfer
-          counted once however many values it carries), each with its `value`, a lower `bound` and
-          its `meaning`.
+        - `bounds`: `cores`, and for a program of one round what
+          `anacc_passes.floorplan.report.placement_bounds` gives, each with its `value`, a lower
+          `bound` and its `meaning`.
     """
     tiles = [op for op in module.ops if op.kind == "tile"]
     sizes = [size_of(module, op) for op in tiles]
@@ -45,12 +45,7 @@ def placement_report(module: Module, target: Target) -> dict[str, Any]:
                     "longest": max(products),
                 }
             )
-    grid, makers = Grid(target), module.producers()
-    pairs = [
-        (core_of(makers[op.operands[3]]), core_of(op))
-        for op in tiles
-        if op.operands[3] and _together(makers[op.operands[3]], op)
-    ]
+    rounds = 1 + max((round_of(op) for op in module.ops), default=0)
     return {
         "cores_used": len({str(op.unit) for op in tiles}),
         "cores_available": chips_of(module) * target.cores,
@@ -63,11 +58,7 @@ def placement_report(module: Module, target: Target) -> dict[str, Any]:
                 "bound": lower_bound(sizes, rows, columns),
                 "meaning": "cores in use; no packing of these tiles needs fewer than the bound",
             },
-            "partial_sum_hops": {
-                "value": sum(grid.distance(source, core) for source, core in pairs),
-                "bound": sum(source != core for source, core in pairs),
-                "meaning": "links that partial sums cross; one for each pair of cores is least",
-            },
+            **(placement_bounds(module, target) if rounds == 1 else {}),
         },
     }
 
@@ -75,8 +66,3 @@ def placement_report(module: Module, target: Target) -> dict[str, Any]:
 def core_of(op: Op) -> int:
     """The core of a placed tile."""
     return int(str(op.unit).rpartition(".")[2])
-
-
-def _together(op: Op, other: Op) -> bool:
-    """Whether two tiles are on the same chip in the same round."""
-    return (chip_of(op), round_of(op)) == (chip_of(other), round_of(other))

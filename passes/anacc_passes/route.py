@@ -10,9 +10,12 @@ result the numbers of the links that its values cross, sorted, each once; () whe
 3. Chips form a chain.  A transfer between two of them crosses the link between each two neighbours
    on the way and no other: it leaves and enters a chip at its port, as what the bridge moves does.
    What waits for a later round waits in the memory of the host, and crosses none.
-4. A transfer on a chip goes along one row and one column of the grid, in the order that needs fewer
-   new links, or else meets less traffic.  What comes from a GDPU enters the grid in the row of the
-   core that it is for.  Several readers share links: a value crosses each link once.
+4. A transfer on a chip takes no detour and turns twice at most, where it needs fewest new links, or
+   else meets least traffic.  What comes from a GDPU enters the grid in the row of the core that it
+   is for.  Several readers share links: a value crosses each link once, and goes on to the next
+   reader from the nearest core that it reaches.
+5. Then each value in turn, the largest first, gives up its links and is routed anew, as long as
+   that helps and as often as the effort allows: with fewer links, or as many of less traffic.
 """
 
 from __future__ import annotations
@@ -30,6 +33,12 @@ from anacc.targets import Target
 
 _ROUTED = ("tile", "regroup", "gather", "merge", "pointwise", *CELLS)
 _BITS = {"i8": 8, "f16": 16}
+
+ROUNDS = (0, 2, 8, 32)
+"""How often each value is routed anew at most, by effort."""
+
+TURNS_TRIED = 16
+"""Links of a transfer up to which all places for its turns are tried, not only the corners."""
 
 Node = tuple[str, int]
 """A unit on the grid: (`core` or `gdpu`, its index), or the cores of a (`column`, its index)."""
@@ -106,9 +115,11 @@ class Route:
 
     Attributes:
         target: the chip.
+        effort: 0 to 3, how often values are routed anew.
     """
 
     target: Target
+    effort: int = 1
     name = "route"
 
     def __call__(self, module: Module) -> Module:
@@ -119,13 +130,28 @@ class Route:
         """
         router = _Router(self.target, chips_of(module))
         consumers = module.consumers()
+        found = {
+            name: router.route(module, op, name, consumers[name])
+            for op in module.ops
+            if op.kind in _ROUTED
+            for name in op.results
+            if name
+        }
+        makers = module.producers()
+        crossing = [name for name in found if len(found[name]) > 1]
+        crossing.sort(key=lambda name: -_values(module, name))
+        for _ in range(ROUNDS[self.effort]):
+            before = dict(found)
+            for name in crossing:
+                found[name] = router.rerouted(
+                    module, makers[name], name, consumers[name], found[name]
+                )
+            if found == before:
+                break
         routed = []
         for op in module.ops:
             if op.kind in _ROUTED:
-                routes = tuple(
-                    router.route(module, op, name, consumers[name]) if name else ()
-                    for name in op.results
-                )
+                routes = tuple(found[name] if name else () for name in op.results)
                 op = replace(op, attributes={**op.attributes, "routes": routes})
             routed.append(op)
         return replace(module, ops=tuple(routed))
@@ -182,19 +208,23 @@ class _Router:
     chips: int = 1
     numbers: Mapping[tuple[Node, Node], int] = field(init=False)
     load: list[int] = field(init=False)
+    ends: list[int] = field(init=False)  # the core at the end of each link, or -1
 
     def __post_init__(self) -> None:
         self.numbers = _numbers(self.target)
+        self.ends = [to[1] if to[0] == "core" else -1 for _, to in self.numbers]
         self.load = [0] * len(links(self.target, self.chips))
 
-    def route(self, module: Module, op: Op, name: str, readers: Sequence[Op]) -> tuple[int, ...]:
-        source, chip = _node(op), chip_of(op)
+    def route(self, module: Module, op: Op, name: str, readers: Iterable[Op]) -> tuple[int, ...]:
+        readers, source, chip = list(readers), _node(op), chip_of(op)
         taken = set(self.between_chips(op, readers))
-        near = (reader for reader in readers if _meet(op, reader) and chip_of(reader) == chip)
-        for destination in dict.fromkeys(map(_node, near)):
+        near = [reader for reader in readers if _meet(op, reader) and chip_of(reader) == chip]
+        reached: set[int] = set()  # cores that the value passes
+        for destination in self._nearest_first(source, map(_node, near)):
             if not (_on_links(source) and _on_links(destination)) or source == destination:
                 continue
             ways = self.ways(source, destination)
+            ways += self._onward(reached, destination)
             options = [path for path in (self._path(way, chip) for way in ways) if path is not None]
             if not options:
                 raise CompileError(
@@ -204,6 +234,9 @@ class _Router:
                 )
             costs = [self._cost(path, taken) for path in options]
             taken.update(options[costs.index(min(costs))])
+            inner = len(self.numbers)
+            on_chip = {self.ends[link % inner] for link in taken if link < self.chips * inner}
+            reached = on_chip - {-1}
         for link in taken:
             self.load[link] += _values(module, name)
         return tuple(sorted(taken))
@@ -214,6 +247,44 @@ class _Router:
         first, last = between_chips(op, readers)
         yield from (inner + 2 * chip for chip in range(here, last))
         yield from (inner + 2 * chip + 1 for chip in range(first, here))
+
+    def rerouted(
+        self, module: Module, op: Op, name: str, readers: Iterable[Op], route: tuple[int, ...]
+    ) -> tuple[int, ...]:
+        """A route in the place of one, if it has fewer links or meets less traffic."""
+        values = _values(module, name)
+        for link in route:
+            self.load[link] -= values
+        found = self.route(module, op, name, readers)
+        for link in found:
+            self.load[link] -= values
+        best = min(route, found, key=lambda links: self._cost(list(links), set()))
+        for link in best:
+            self.load[link] += values
+        return best
+
+    def _nearest_first(self, source: Node, destinations: Iterable[Node]) -> list[Node]:
+        """Different destinations; the way to a near one may be part of that to a far one."""
+        found = list(dict.fromkeys(destinations))
+        if len(found) < 2 or not _on_links(source):
+            return found
+        start = self._entries(source, source)[0]
+        return sorted(found, key=lambda node: self._far(start, node) if _on_links(node) else 0)
+
+    def _far(self, core: int, node: Node) -> int:
+        """Links between a core and a unit, or its column, at least."""
+        (row, column) = self.target.core_position(core)
+        if node[0] == "gdpu":
+            return abs(column - node[1]) if self.target.gdpu.wiring.value == "column" else 0
+        to_row, to_column = self.target.core_position(node[1])
+        return abs(row - to_row) + abs(column - to_column)
+
+    def _onward(self, reached: set[int], destination: Node) -> list[list[tuple[Node, Node]]]:
+        """Ways from the nearest of the cores that a value reaches already."""
+        if not reached:
+            return []
+        nearest = min(reached, key=lambda core: (self._far(core, destination), core))
+        return self.ways(("core", nearest), destination)
 
     def _cost(self, path: list[int], taken: set[int]) -> tuple[int, int, int]:
         """New links, traffic on the busiest of them, traffic on all of them."""
@@ -257,13 +328,26 @@ class _Router:
         return [self.target.core_at(row, column) for row in range(rows)]
 
     def _between(self, start: int, end: int) -> list[list[tuple[Node, Node]]]:
-        """Both ways along one row and one column; one if they are the same."""
+        """Ways without detour and with two turns at most; of long ones only those with one."""
         (row, column), (to_row, to_column) = map(self.target.core_position, (start, end))
-        rows_first = [(r, column) for r in _to(row, to_row)]
-        rows_first += [(to_row, c) for c in _to(column, to_column)]
-        columns_first = [(row, c) for c in _to(column, to_column)]
-        columns_first += [(r, to_column) for r in _to(row, to_row)]
-        turns = [columns_first] if columns_first == rows_first else [columns_first, rows_first]
+        # Along the columns, with all rows passed at one column; and the other way round.
+        at_columns, at_rows = [to_column, column], []
+        if abs(row - to_row) + abs(column - to_column) <= TURNS_TRIED:
+            at_columns += list(_to(column, to_column))[:-1]
+            at_rows = list(_to(row, to_row))[:-1]
+        turns = [
+            [(row, c) for c in _to(column, at)]
+            + [(r, at) for r in _to(row, to_row)]
+            + [(to_row, c) for c in _to(at, to_column)]
+            for at in dict.fromkeys(at_columns)
+        ] + [
+            [(r, column) for r in _to(row, at)]
+            + [(at, c) for c in _to(column, to_column)]
+            + [(r, to_column) for r in _to(at, to_row)]
+            for at in at_rows
+        ]
+        if row == to_row or column == to_column:
+            turns = turns[:1]
         ways = []
         for turn in turns:
             cores = [start, *(self.target.core_at(r, c) for r, c in turn)]

@@ -5,7 +5,9 @@
 2. The chunks of recurrent layers are dealt out in turn, chunk k of the model to GDPU k mod count,
    so that the chunks of a layer work side by side.
 3. An elementwise op stays where its operands are made, if that is one GDPU; else it goes to the
-   GDPU whose column has fewest such tiles and that has least work.
+   GDPU whose column has fewest such tiles and that has least work, and of these to the one next to
+   the last one chosen.  So parts of a layer that stand side by side go to columns side by side,
+   there and back, and the chain of row tiles that reads them can follow the columns.
 4. A tile that a user has put on a core lies in that core's column, and its group with it.
 """
 
@@ -86,7 +88,7 @@ def wire(module: Module, target: Target, pinned: bool = False) -> Wiring:
     columns = dict(fixed)
     load = dict.fromkeys(usable, 0)
     tiles = dict.fromkeys(usable, 0)
-    dealt = 0
+    dealt = last = 0
     groups = _groups(ops, work, makers, tied)
     # Cells first: their turn decides, and elementwise ops fill up what they leave.
     groups.sort(key=lambda group: not any(ops[index].kind in CELLS for index in group))
@@ -103,8 +105,9 @@ def wire(module: Module, target: Target, pinned: bool = False) -> Wiring:
             near = {gdpus.get(m) for index in members for m in _makers_of(ops[index], makers)}
             stay = near.pop() if len(near) == 1 and not feeders else None
             chosen = stay if stay is not None else min(
-                usable, key=lambda g: (tiles[g] if feeders else 0, load[g], g)
+                usable, key=lambda g: (tiles[g] if feeders else 0, load[g], abs(g - last), g)
             )  # fmt: skip
+            last = chosen
         gdpus.update(dict.fromkeys(members, chosen))
         columns.update(dict.fromkeys(feeders, chosen))
         load[chosen] += sum(_values(module, ops[index]) for index in members)

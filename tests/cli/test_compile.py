@@ -81,7 +81,7 @@ def test_options_reach_the_compiler(call: Call, files: Path, compiler: Compiler)
         "--packing", "never", "--correction", "bias+range", "--row-copies", "never",
         "--chips", "auto", "--reload", "--strict", "--state", "s=t",
         "--mapping", files / "map.json",
-        "--optimize", "latency",
+        "--optimize", "latency", "--effort", 2,
         "--dump-ir", files / "ir", "--print-ir-after", "tile",
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
@@ -97,6 +97,7 @@ def test_options_reach_the_compiler(call: Call, files: Path, compiler: Compiler)
         "chips": "auto",
         "reload": True,
         "optimize": "latency",
+        "effort": 2,
         "strict": True,
         "states": {"s": "t"},
         "mapping": files / "map.json",
@@ -198,6 +199,8 @@ WRONG: dict[str, tuple[dict[str, Any], type[AnaccError], str]] = {
     "packing": ({"packing": "loose"}, UsageError, "loose"),
     "correction": ({"correction": "wild"}, UsageError, "wild"),
     "list of packings": ({"packing": ["auto"]}, UsageError, "auto"),
+    "too much effort": ({"effort": 4}, UsageError, "`effort`.*4"),
+    "broken effort": ({"effort": "most"}, UsageError, "`effort`.*most"),
     "shapes": ({"shapes": 3}, UsageError, "`shapes`"),
     "size": ({"shapes": {"N": "2"}}, UsageError, "`shapes`.*`N`"),
     "read mode": ({"read_mode": 4}, TargetError, "`4`"),

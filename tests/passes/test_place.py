@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import anacc_passes.floorplan as plans
+import anacc_passes.floorplan.first as first
 from anacc.errors import CompileError, UsageError
 from anacc.ir import Module, Op
 from anacc.targets import Target
@@ -138,11 +138,11 @@ def test_without_trials_the_placement_is_longer_but_valid(
     chip = Chip()
     chip.lstm([63] * 4, [252] * 10)
     module = chip.module()
-    best = hops(check(module, HERMES), HERMES)
+    best = hops(Place(HERMES, effort=0)(module), HERMES)
     assert best[0] == best[1] == 40
-    monkeypatch.setattr(plans, "PATH_TRIALS", trials)
-    monkeypatch.setattr(plans, "SWAP_TRIALS", trials)
-    assert hops(check(module, HERMES), HERMES)[0] >= 40
+    monkeypatch.setattr(first, "PATH_TRIALS", trials)
+    assert hops(Place(HERMES, effort=0)(module), HERMES)[0] >= 40
+    check(module, HERMES)
 
 
 def test_chunks_beyond_the_gdpus_start_again_with_the_first() -> None:
