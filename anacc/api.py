@@ -217,6 +217,7 @@ def compile(
     row_copies: str = "auto",
     states: Mapping[str, str] | None = None,
     strict: bool = False,
+    settings: Mapping[str, Any] | None = None,
 ) -> Program:
     """Compile an ONNX model for a chip.
 
@@ -238,6 +239,9 @@ def compile(
         strict: refuse a model of which a node runs on the host.
         states: of a streaming model: for inputs that are states the name of the output that feeds
             them.  `calibration` then is streams, as for `Program.run_steps`.
+        settings: values of the target to set, by dotted key as `anacc targets keys` lists them, or
+            sizes of `grid` and `crossbar`: `{"crossbar": "512x512", "links.values_per_ns": 2}`.
+            What follows from them follows; see `anacc.targets.configure`.
 
     Returns:
         The program.  Warnings of the compiler are issued as Python warnings, and are part of its
@@ -245,7 +249,7 @@ def compile(
 
     Raises:
         ModelError: the model cannot be read or is not valid ONNX.
-        TargetError: there is no such target, or it states something impossible.
+        TargetError: there is no such target, or it or a setting states something impossible.
         FeedError: a calibration feed does not fit the model, or there is none.
         UsageError: an argument has a wrong type, or a value that is none of those listed; `shapes`
             names a dimension that the model does not have.
@@ -269,6 +273,7 @@ def compile(
         row_copies=row_copies,
         strict=strict,
         states=states,
+        settings=settings,
         warn=messages.append,
     )
     for message in messages:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from anacc.cli.console import progress, write_note, write_warning
-from anacc.cli.options import state_option
+from anacc.cli.options import parse_settings, set_option, state_option
 from anacc.cli.output import check_folder, check_output
 from anacc.errors import UsageError
 from anacc.reports.text import plain, table
@@ -31,6 +31,7 @@ MAX_DIGITS = 10
 @click.option(
     "--target", default="hermes", show_default=True, help="Shipped target, or a target file."
 )
+@set_option
 @click.option(
     "--calibration",
     type=click.Path(path_type=Path),
@@ -97,6 +98,7 @@ def compile_command(
     model: Path,
     output: Path,
     target: str,
+    settings: tuple[str, ...],
     calibration: Path | None,
     calibration_method: str,
     read_mode: str | None,
@@ -113,6 +115,7 @@ def compile_command(
 ) -> None:
     """Compile an ONNX MODEL to a program."""
     sizes, fed_back = parse_shapes(shapes), parse_states(states)
+    chosen = parse_settings(settings)
     check_output(output, inputs=(model, calibration, Path(target)))
     if dump_ir is not None:
         check_folder(dump_ir)
@@ -141,6 +144,7 @@ def compile_command(
             row_copies=row_copies,
             strict=strict,
             states=fed_back,
+            settings=chosen,
             dump_ir=None if dump_ir is None else Path(dump_ir),
             print_ir_after=print_ir_after,
             on_progress=on_progress,

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from anacc.reports.layout import core_ranges, one_line, plain, printable, short, some_names, table
 from anacc.reports.node_text import host_table, node_tables
+from anacc.targets.forms import as_text
 
 __all__ = ["MAX_LAYERS", "plain", "printable", "render", "table"]
 
@@ -45,8 +46,9 @@ def _summary(report: Mapping[str, Any]) -> Table:
     used = f"{cores['used']} of {cores['available']}" if cores["available"] else cores["used"]
     chips = f" on {cores['chips']} chips" if cores["chips"] > 1 else ""
     share = "" if cells["share"] is None else f" ({cells['share']:.1%} of the cores in use)"
-    files = ", ".join(report["target_files"])
-    changed = f", changed by {files}" if files else ""
+    settings = [f"{key}={as_text(value)}" for key, value in report["target_settings"].items()]
+    changes = ", ".join([*report["target_files"], *settings])
+    changed = f", changed by {changes}" if changes else ""
     rows = [
         ("model", model["name"]),
         ("inputs", ", ".join(map(_port, model["inputs"]))),

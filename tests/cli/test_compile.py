@@ -79,7 +79,7 @@ def test_options_reach_the_compiler(call: Call, files: Path, compiler: Compiler)
         "--calibration", files / "feed.npz", "--calibration-method", "entropy",
         "--read-mode", "1-phase", "--shape", "T=35", "--shape", "a=b=2", "--seed", 7,
         "--packing", "never", "--correction", "bias+range", "--row-copies", "never",
-        "--strict", "--state", "s=t",
+        "--strict", "--state", "s=t", "--set", "grid=16x16", "--set", "chip.name=a=b",
         "--dump-ir", files / "ir", "--print-ir-after", "tile",
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
@@ -94,6 +94,7 @@ def test_options_reach_the_compiler(call: Call, files: Path, compiler: Compiler)
         "row_copies": "never",
         "strict": True,
         "states": {"s": "t"},
+        "settings": {"grid": "16x16", "chip.name": "a=b"},
         "dump_ir": files / "ir",
         "print_ir_after": "tile",
     }
