@@ -17,9 +17,9 @@ from anacc.targets import load_target, target_to_data
 from tests.cli.sample import MAPPING, image
 
 KEYS = {
-    "schema", "model", "target", "target_files", "target_settings", "read_mode", "cores", "cells", "layers", "tiles",
-    "units", "links", "bounds", "host", "nodes", "borders", "macs", "quantisation", "warnings",
-    "program", "options", "provenance",
+    "schema", "model", "target", "target_files", "target_settings", "read_mode", "cores", "cells",
+    "layers", "tiles", "units", "links", "bounds", "host", "nodes", "borders", "macs",
+    "quantisation", "warnings", "program", "options", "provenance",
 }  # fmt: skip
 
 

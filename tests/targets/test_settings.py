@@ -282,3 +282,14 @@ def test_energy_of_a_cell_stays() -> None:
         target = configure(HERMES, {"crossbar": size}).target
         densities.append(target.read_mode("4-phase").energy.value / target.cells_per_core)
     assert all(left == pytest.approx(right) for left, right in pairwise(densities))
+
+
+def test_the_documentation_lists_what_follows_and_what_stays() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "targets.md").read_text(encoding="utf-8")
+    rows = [(rule.key, rule.reads, f" {rule.words} |") for rule in RULES]
+    rows += [(key, causes, "") for key, causes in KEPT.items()]
+    lines = [
+        f"| `{key}` | {', '.join(f'`{each}`' for each in reads)} |{words}"
+        for key, reads, words in rows
+    ]
+    assert [line for line in text.splitlines() if line.startswith("| `")] == lines
