@@ -21,6 +21,7 @@ from anacc.sweeps.axes import Point, grid
 from anacc.sweeps.study import Row, Study
 from anacc.sweeps.workers import Workers
 from anacc.targets import load_target
+from anacc_runtime.program import available_cpus
 
 # Of `compile_image`: what a sweep gives itself, and what is about one compilation.
 _NOT_OPTIONS = {
@@ -109,7 +110,7 @@ def run(
     on_row: Callable[[int, int], None] | None = None,
 ) -> list[Row]:
     """Return a row for each point of a study; arguments and errors are those of `sweep`."""
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cpus = available_cpus()
     if jobs is not None and (not isinstance(jobs, int) or jobs < 1):
         raise UsageError(f"`jobs` is {jobs!r}, which is no integer from 1 on")
     load_target(study.options.get("target", "hermes"))  # refused before processes start

@@ -231,7 +231,13 @@ def test_an_interrupted_sweep_leaves_nothing(files: Path) -> None:
         "--csv", str(files / "out.csv"),
     ]  # fmt: skip
     before = sorted(files.iterdir())
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # A shell that runs the tests in the background has interrupts ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
     children: list[str] = []
     give_up = time.monotonic() + 60
     while not children and time.monotonic() < give_up:

@@ -50,7 +50,7 @@ def test_a_row_is_what_a_compilation_gives(model: Path) -> None:
     assert [row["settings"]["crossbar"] for row in rows] == [
         "256x256", "256x256", "2x2", "2x2", "4x2", "4x2",
     ]  # fmt: skip
-    assert [row["cores"] for row in rows] == [1, 1, 3, None, 2, None]
+    assert [row["cores"] for row in rows] == [1, 1, 4, None, 2, None]
     assert "needs 3 cores" in rows[3]["error"]
     for row in rows:
         if row["error"] is not None:
@@ -147,7 +147,8 @@ def test_a_process_that_dies_costs_its_point_only(
 def test_an_interrupt_ends_all_processes(model: Path, tmp_path: Path) -> None:
     """The user's script needs no guard; nothing is left when it is interrupted."""
     script = (
-        "import os, signal, sys, threading, anacc\n"
+        "import os, signal, sys, anacc\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "def interrupt(done, total):\n"
         "    os.kill(os.getpid(), signal.SIGINT)\n"
         "anacc.sweep(sys.argv[1], {'grid.rows': range(1, 400)}, jobs=2, on_row=interrupt)\n"
