@@ -161,3 +161,40 @@ def test_an_interrupt_ends_all_processes(model: Path, tmp_path: Path) -> None:
     assert "KeyboardInterrupt" in done.stderr
     assert time.monotonic() - started < 60
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+
+
+def test_a_process_ends_with_its_parent(model: Path) -> None:
+    """At once, though it is at work on a point of which no end is in sight."""
+    script = (
+        "import os, signal, sys, threading, anacc\n"
+        "from anacc.sweeps import workers\n"
+        "def end():\n"
+        "    while not made: pass\n"
+        "    print(made[0]._process.pid, flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "made = []\n"
+        "class Worker(workers.Worker):\n"
+        "    def __init__(self, *arguments):\n"
+        "        super().__init__(*arguments)\n"
+        "        made.append(self)\n"
+        "workers.Worker = Worker\n"
+        "threading.Timer(0.1, end).start()\n"
+        "anacc.sweep(sys.argv[1], {'grid.rows': range(1, 4000)}, jobs=1)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(model)], capture_output=True, text=True
+    )
+    give_up = time.monotonic() + 60
+    while _runs(int(done.stdout)) and time.monotonic() < give_up:
+        time.sleep(0.05)
+    assert not _runs(int(done.stdout))
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    status = Path(f"/proc/{process}/stat")
+    # One that nobody waits for any more is none.
+    return not status.exists() or status.read_text().rpartition(")")[2].split()[0] != "Z"
