@@ -30,6 +30,7 @@ from anacc.errors import (
 if TYPE_CHECKING:
     from anacc.api import Program, compile, load
     from anacc.baking import bake
+    from anacc.sweeps.run import sweep
     from anacc_runtime.noise import ConversionNoise
 
 __version__ = "0.1.0"
@@ -50,6 +51,7 @@ __all__ = [
     "bake",
     "compile",
     "load",
+    "sweep",
 ]
 
 # The module of each name that is resolved when it is first used.
@@ -59,6 +61,7 @@ _LAZY = {
     "bake": "anacc.baking",
     "compile": "anacc.api",
     "load": "anacc.api",
+    "sweep": "anacc.sweeps.run",
 }
 
 

@@ -235,6 +235,7 @@ def compile(
     states: Mapping[str, str] | None = None,
     strict: bool = False,
     mapping: str | os.PathLike[str] | Mapping[str, Any] | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> Program:
     """Compile an ONNX model for a chip.
 
@@ -269,6 +270,9 @@ def compile(
         mapping: where layers lie: a JSON file of the schema of published HERMES mappings, see
             `anacc.mapping_file`, or what it holds, as `Program.mapping` gives it.  Layers that it
             does not name are placed on the cells that are left.
+        settings: values of the target to set, by dotted key as `anacc targets keys` lists them, or
+            sizes of `grid` and `crossbar`: `{"crossbar": "512x512", "links.values_per_ns": 2}`.
+            What follows from them follows; see `anacc.targets.configure`.
 
     Returns:
         The program.  Warnings of the compiler are issued as Python warnings, and are part of its
@@ -276,7 +280,7 @@ def compile(
 
     Raises:
         ModelError: the model cannot be read or is not valid ONNX.
-        TargetError: there is no such target, or it states something impossible.
+        TargetError: there is no such target, or it or a setting states something impossible.
         FeedError: a calibration feed does not fit the model, or there is none.
         UsageError: an argument has a wrong type, or a value that is none of those listed; `shapes`
             names a dimension that the model does not have.
@@ -306,6 +310,7 @@ def compile(
         strict=strict,
         states=states,
         mapping=mapping,
+        settings=settings,
         warn=messages.append,
     )
     for message in messages:

@@ -34,7 +34,7 @@ from anacc.program.check import check
 from anacc.program.image import Image
 from anacc.program.manifest import Port
 from anacc.streaming import check_states
-from anacc.targets import Target, load_target
+from anacc.targets import Target, configure, load_target
 from anacc_backends.decisions import conversion_warnings, table_warnings
 from anacc_backends.emit import Origin, emit
 from anacc_passes.advance import Advance
@@ -191,7 +191,7 @@ def _bounded_by_memory() -> Iterator[None]:
 
 @_bounded_by_memory()
 def compile_image(
-    model: str | Path | onnx.ModelProto,
+    model: str | Path | onnx.ModelProto | Module,
     *,
     target: str | Path = "hermes",
     calibration: Iterable[Feed] | None = None,
@@ -209,6 +209,7 @@ def compile_image(
     strict: bool = False,
     states: Mapping[str, str] | None = None,
     mapping: str | os.PathLike[str] | Mapping[str, Any] | None = None,
+    settings: Mapping[str, Any] | None = None,
     dump_ir: Path | None = None,
     print_ir_after: str | None = None,
     write: Callable[[str], None] = print,
@@ -218,7 +219,8 @@ def compile_image(
     """Compile an ONNX model.
 
     Args:
-        model: a path, or the model itself.
+        model: a path, the model itself, or what `imported` made of it with the same `shapes` and
+            `states`: then it is not imported again.
         target: a shipped target's name or a target file.
         calibration: feeds whose values set the activation scales, at least one; None: a seeded
             synthetic set.
@@ -239,6 +241,7 @@ def compile_image(
         states: for inputs that are states the name of the output that feeds them; `calibration`
             then is streams, see `anacc.streaming`, which run step by step in ONNX Runtime.
         mapping: a file that says where layers lie, or what it holds; see `anacc.mapping_file`.
+        settings: values of the target to set, by dotted key; see `anacc.targets.configure`.
         dump_ir: folder for the module after each pass.
         print_ir_after: name of a pass after which the module's text goes to `write`.
         write: what prints the module.
@@ -266,11 +269,12 @@ def compile_image(
         checked_choice("pass", print_ir_after, (IMPORT, *(each.name for each in PASSES)))
     seed, sizes, states = checked_seed(seed), checked_sizes(shapes), checked_states(states)
     checked_path("target", target)
-    if not isinstance(model, onnx.ModelProto):
+    if not isinstance(model, onnx.ModelProto | Module):
         checked_path("model", model)
     if mapping is not None and not isinstance(mapping, Mapping):
         checked_path("mapping", mapping)
-    chip = load_target(target)
+    configured = configure(load_target(target), settings)
+    chip = configured.target
     mode = read_mode or chip.read_modes.default.value
     chip.read_mode(mode)
     _check_target(chip)
@@ -282,8 +286,7 @@ def compile_image(
         raise FeedError(
             "the calibration data has no feed", "leave it out for a first look on random inputs"
         )
-    sample = first_steps(feeds, states)
-    module = _imported(model, sizes, sample)
+    module = model if isinstance(model, Module) else imported(model, sizes, feeds, states)
     source = module.source
     inputs, outputs = (
         _ports(ports, module.batch) for ports in (source.ports.inputs, source.ports.outputs)
@@ -297,7 +300,7 @@ def compile_image(
         if warn is not None:
             warn(message)
 
-    for note in source.notes:
+    for note in (*configured.warnings, *source.notes):
         add_warning(note)
     if synthetic:
         samples = module.batch or SYNTHETIC_SAMPLES
@@ -424,14 +427,27 @@ def _check_chips(chip: Target, count: int | None) -> None:
         )
 
 
-def _imported(
-    model: str | Path | onnx.ModelProto, shapes: Mapping[str, int], feeds: Sequence[Feed]
+def imported(
+    model: str | Path | onnx.ModelProto,
+    shapes: Mapping[str, int] | None = None,
+    feeds: Sequence[Feed] = (),
+    states: Mapping[str, str] | None = None,
 ) -> Module:
-    """The imported model; the first feed tells the sizes of symbolic dimensions."""
+    """Import a model, which does not depend on the target: to compile it for several.
+
+    Args:
+        model: a path, or the model itself.
+        shapes, states: as for `compile_image`.
+        feeds: calibration data; the first feed tells the sizes of symbolic dimensions.
+
+    Raises:
+        AnaccError: a subclass that says what is wrong; see `anacc.compile`.
+    """
+    sizes, sample = checked_sizes(shapes), first_steps(feeds, checked_states(states))
     try:
-        return import_model(model, shapes=shapes, sample=feeds[0] if feeds else None)
+        return import_model(model, shapes=sizes, sample=sample[0] if sample else None)
     except FeedError as error:
-        raise FeedError(f"{feed_name(1, feeds[0])}: {error.message}", error.hint) from None
+        raise FeedError(f"{feed_name(1, sample[0])}: {error.message}", error.hint) from None
 
 
 def _ports(ports: Iterable[SourcePort], batch: int | None) -> tuple[Port, ...]:

@@ -47,6 +47,10 @@ class UnknownTargetError(TargetError, UsageError):
     """There is no shipped target of that name, or the target has no such read mode."""
 
 
+class SettingError(TargetError, UsageError):
+    """A setting names no key of a target, or gives it an impossible value."""
+
+
 class ModelError(AnaccError):
     """A model file cannot be read, or is not valid ONNX."""
 

@@ -84,14 +84,27 @@ def load_stored(path: str | os.PathLike[str]) -> Stored:
         FeedError: the file cannot be read, is no `.npz`, is damaged, holds more than `MAX_BYTES`,
             holds Python objects, or two of its keys mean one input.
     """
+    return split_stored(_read_npz(Path(path)), f"`{path}`")
+
+
+def split_stored(arrays: Arrays, name: str) -> Stored:
+    """Tell the inputs among the arrays of a feed file from the outputs.
+
+    Args:
+        arrays: by key of the file.
+        name: what messages call the file.
+
+    Raises:
+        FeedError: two keys mean one input.
+    """
     feed: Arrays = {}
     reference: Arrays = {}
-    for key, array in _read_npz(Path(path)).items():
+    for key, array in arrays.items():
         part = reference if key.startswith(OUTPUT_PREFIX) else feed
-        name = key.removeprefix(OUTPUT_PREFIX if part is reference else INPUT_PREFIX)
-        if name in part:
-            raise FeedError(f"`{path}` holds both `{name}` and `{INPUT_PREFIX}{name}`")
-        part[name] = array
+        port = key.removeprefix(OUTPUT_PREFIX if part is reference else INPUT_PREFIX)
+        if port in part:
+            raise FeedError(f"{name} holds both `{port}` and `{INPUT_PREFIX}{port}`")
+        part[port] = array
     return Stored(feed, reference)
 
 

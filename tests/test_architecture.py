@@ -31,6 +31,7 @@ MAY_IMPORT = {
     "anacc.feeds": {"anacc.files", "anacc.host_values", "anacc.errors"},
     "anacc.mapping_file": {"anacc.files", "anacc.errors"},
     "anacc.dataset": {"anacc.feeds", "anacc.errors"},
+    "anacc.meters": {"anacc.dataset", "anacc.feeds", "anacc.metrics", "anacc.errors"},
     "anacc.metrics": {"anacc.errors"},
     "anacc.streaming": {"anacc.feeds", "anacc.host_values", "anacc.errors"},
     "anacc.targets": {"anacc.errors"},
@@ -79,7 +80,9 @@ TOP = {
     "anacc.cli",
     "anacc.comparison",
     "anacc.compiler",
+    "anacc.evaluation",
     "anacc.onnx_backend",
+    "anacc.sweeps",
 }
 
 COMPILER = {"anacc.ir", "anacc.frontend", "anacc_passes", "anacc_backends"}

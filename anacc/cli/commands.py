@@ -12,6 +12,7 @@ from anacc.cli.eval import eval_command
 from anacc.cli.failure import GuardedGroup
 from anacc.cli.inspect import inspect_command
 from anacc.cli.run import run_command
+from anacc.cli.sweep import sweep_command
 from anacc.cli.targets import targets_command
 from anacc.cli.verify import verify_command
 
@@ -37,6 +38,7 @@ for command in (
     disasm_command,
     asm_command,
     verify_command,
+    sweep_command,
     targets_command,
 ):
     anacc.add_command(command)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from anacc.cli.console import progress, write_note, write_warning
-from anacc.cli.options import state_option
+from anacc.cli.options import Chips, parse_settings, set_option, state_option
 from anacc.cli.output import check_folder, check_output
 from anacc.errors import UsageError
 from anacc.reports.text import plain, table
@@ -32,6 +32,7 @@ MAX_DIGITS = 10
 @click.option(
     "--target", default="hermes", show_default=True, help="Shipped target, or a target file."
 )
+@set_option
 @click.option(
     "--calibration",
     type=click.Path(path_type=Path),
@@ -96,6 +97,7 @@ MAX_DIGITS = 10
     "--chips",
     default="1",
     show_default=True,
+    type=Chips(),
     metavar="N|auto",
     help="Chips in a chain that the layers are cut over: N at most, or as many as the model needs.",
 )
@@ -130,6 +132,7 @@ def compile_command(
     model: Path,
     output: Path,
     target: str,
+    settings: tuple[str, ...],
     calibration: Path | None,
     calibration_method: str,
     read_mode: str | None,
@@ -139,7 +142,7 @@ def compile_command(
     correction: str,
     row_copies: str,
     mapping: Path | None,
-    chips: str,
+    chips: int | str,
     reload: bool,
     optimize: str | None,
     effort: int,
@@ -151,6 +154,7 @@ def compile_command(
 ) -> None:
     """Compile an ONNX MODEL to a program."""
     sizes, fed_back = parse_shapes(shapes), parse_states(states)
+    chosen = parse_settings(settings)
     check_output(output, inputs=(model, calibration, Path(target), mapping))
     if dump_ir is not None:
         check_folder(dump_ir)
@@ -178,12 +182,13 @@ def compile_command(
             correction=correction,
             row_copies=row_copies,
             mapping=mapping,
-            chips=int(chips) if chips.isascii() and chips.isdigit() and len(chips) <= 9 else chips,
+            chips=chips,
             reload=reload,
             optimize=optimize,
             effort=effort,
             strict=strict,
             states=fed_back,
+            settings=chosen,
             dump_ir=None if dump_ir is None else Path(dump_ir),
             print_ir_after=print_ir_after,
             on_progress=on_progress,

@@ -8,14 +8,11 @@ import click
 
 from anacc.api import Executor, load
 from anacc.cli.console import progress, write_json
-from anacc.cli.meters import LABEL, ErrorMeter, Meter, Top1Meter
 from anacc.cli.options import executor_options, program_argument
-from anacc.dataset import batches, sample_count
 from anacc.errors import UsageError
+from anacc.evaluation import DEFAULT_BATCH, METRICS, evaluate
 from anacc.feeds import load_stored
 from anacc.reports.text import plain, table
-
-DEFAULT_BATCH = 32
 
 
 @click.command("eval")
@@ -29,7 +26,7 @@ DEFAULT_BATCH = 32
 )
 @click.option(
     "--metric",
-    type=click.Choice(["top1", "snr", "mse"]),
+    type=click.Choice(METRICS),
     required=True,
     help="top1: share of labels that have the largest score; snr (dB) and mse: against "
     "`--compare`, or arrays `out:NAME` of the data set.",
@@ -69,20 +66,18 @@ def eval_command(
             f"`--metric {metric}` needs a reference",
             "name the model with `--compare`, or store its outputs as `out:NAME` in the data set",
         )
-    size = _batch_size(batch_size, loaded.image.manifest.batch)
-    label = LABEL if metric == "top1" else None
-    samples = sample_count(stored.feed, loaded.inputs, label)
-    meter: Meter
-    if label is None:
-        meter = ErrorMeter(metric, loaded.outputs, stored.reference)
-    else:
-        meter = Top1Meter(loaded.outputs, stored.feed[label])
     with progress() as bars:
-        task = bars.add_task("samples", total=samples)
-        for batch in batches(stored.feed, loaded.inputs, size, label):
-            outputs = loaded.run(batch.feed, executor=executor)
-            meter.add(batch, outputs, None if reference is None else reference.run(batch.feed))
-            bars.advance(task, batch.count)
+        task = bars.add_task("samples", total=None)
+        done = evaluate(
+            loaded,
+            stored,
+            metric,
+            reference=None if reference is None else reference.run,
+            batch_size=batch_size,
+            executor=executor,
+            on_samples=lambda count, total: bars.update(task, advance=count, total=total),
+        )
+    meter, samples = done.meter, done.samples
     rows = meter.rows()
     if as_json:
         write_json({"schema": 1, "metric": metric, "samples": samples, "outputs": rows})
@@ -92,11 +87,3 @@ def eval_command(
     titles = ["output", *(meter.titles[key] for key in header[1:])]
     click.echo(plain(table(titles, cells, "l" + "r" * len(header)), width=160), nl=False)
     click.echo(f"{samples} samples")
-
-
-def _batch_size(wanted: int | None, fixed: int | None) -> int:
-    if fixed is not None and wanted not in (None, fixed):
-        raise UsageError(
-            f"the program has a fixed batch of {fixed}, not {wanted}", "leave `--batch-size` out"
-        )
-    return fixed or wanted or DEFAULT_BATCH

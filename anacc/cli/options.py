@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+
+from anacc.errors import UsageError
+
+
+class Chips(click.ParamType[int | str]):
+    """A number of chips, or `auto`; whether it makes sense is not asked here."""
+
+    name = "chips"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | str:
+        """A number where it is one of a sensible length, else the text, for the error to show."""
+        text = str(value)
+        return int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else text
+
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -42,3 +58,37 @@ def state_option(command: F) -> F:
         help="The model streams: this output is this input of the next step, zero at first. Arrays "
         "of other inputs have the step as one more axis, the first. May be repeated.",
     )(command)
+
+
+def set_option(command: F) -> F:
+    """The option `settings`: values of the target."""
+    return click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Set a value of the target, such as `gdpu.count=4`, or a size: `grid=16x16`, "
+        "`crossbar=512x512`; the entries of a list are separated by `+`. What depends on it "
+        "follows. May be repeated; `anacc targets keys` lists the keys.",
+    )(command)
+
+
+def parse_settings(settings: Sequence[str]) -> dict[str, str]:
+    """Return the texts that `--set KEY=VALUE` options give to keys, unparsed.
+
+    Raises:
+        UsageError: an option has another form, or a key occurs twice.
+    """
+    found: dict[str, str] = {}
+    for each in settings:
+        key, separator, value = each.partition("=")
+        key = key.strip()
+        if not (separator and key):
+            raise UsageError(
+                f"`--set {each[:80]}` is not of the form `KEY=VALUE`",
+                "write for example `--set grid=16x16`",
+            )
+        if key in found:
+            raise UsageError(f"`--set` gives `{key[:80]}` twice", "give it once")
+        found[key] = value
+    return found

@@ -2,9 +2,9 @@
 
 ::
 
-    report = schema, model, target, target_files, read_mode, cores, cells, chips, rounds,
-             programming, layers, tiles, units, links, bounds, performance, host, nodes, borders,
-             macs, quantisation, warnings, program, options, provenance
+    report = schema, model, target, target_files, target_settings, read_mode, cores, cells, chips,
+             rounds, programming, layers, tiles, units, links, bounds, performance, host, nodes,
+             borders, macs, quantisation, warnings, program, options, provenance
 
 Counts of cores and cells are taken from the code, so that they hold for a program that was
 assembled by hand; layers, bounds and host reasons are what the mapper wrote down.
@@ -19,7 +19,7 @@ from anacc.program.image import Image
 from anacc.program.manifest import Port
 from anacc.program.model import Code, Instr, UnitKind, instructions
 from anacc.reports.structure import check_mapping, check_target
-from anacc.targets.provenance import own_files
+from anacc.targets.provenance import own_files, own_settings
 
 SCHEMA = 1
 """Version of the report; a key that changes its meaning or goes raises it, a new key does not."""
@@ -38,7 +38,8 @@ def report(image: Image) -> dict[str, Any]:
         - `schema`: `SCHEMA`.
         - `model`: name, sha256, batch, inputs and outputs (name, dtype, shape; None for a symbolic
           batch).
-        - `target`, `read_mode`: names; `target_files`: the users' files that set values of it.
+        - `target`, `read_mode`: names; `target_files`: the users' files that set values of it;
+          `target_settings`: what `--set` or `settings` set, values by dotted key.
         - `cores`: `used` and `available` cores, `chips`, `rounds` for which they are programmed.
         - `chips`: for each chip its number, `cores` and `cells` in use, its `layers`, and values
           per sample that go `to_next` and `to_previous` chip.
@@ -100,6 +101,7 @@ def report(image: Image) -> dict[str, Any]:
         },
         "target": _figure(manifest.target, "chip", "name"),
         "target_files": own_files(manifest.target),
+        "target_settings": own_settings(manifest.target),
         "read_mode": manifest.options.get("read_mode"),
         "cores": _cores(image),
         "cells": _cells(image, tiles),

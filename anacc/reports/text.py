@@ -11,6 +11,7 @@ from anacc.reports.chip_text import chip_tables
 from anacc.reports.estimates import estimates
 from anacc.reports.layout import core_ranges, one_line, plain, printable, short, some_names, table
 from anacc.reports.node_text import host_table, node_tables
+from anacc.targets.forms import as_text
 
 __all__ = ["MAX_LAYERS", "plain", "printable", "render", "table"]
 
@@ -51,8 +52,9 @@ def _summary(report: Mapping[str, Any]) -> Table:
     if cores["rounds"] > 1:
         chips += f", programmed for {cores['rounds']} rounds"
     share = "" if cells["share"] is None else f" ({cells['share']:.1%} of the cores in use)"
-    files = ", ".join(report["target_files"])
-    changed = f", changed by {files}" if files else ""
+    settings = [f"{key}={as_text(value)}" for key, value in report["target_settings"].items()]
+    changes = ", ".join([*report["target_files"], *settings])
+    changed = f", changed by {changes}" if changes else ""
     rows = [
         ("model", model["name"]),
         ("inputs", ", ".join(map(_port, model["inputs"]))),

@@ -5,7 +5,7 @@ derived or assumed) and a citation or a reason.  `load_target("hermes")` gives I
 """
 
 from anacc.targets import provenance
-from anacc.targets.adc import FINE_CONDUCTANCE_BITS, FINE_CONDUCTANCE_MAX, SUM_LIMIT, AdcSettings
+from anacc.targets.adc import FINE_CONDUCTANCE_BITS, FINE_CONDUCTANCE_MAX, AdcSettings, most_rows
 from anacc.targets.figures import (
     core_programming_time,
     g_max_counts,
@@ -23,19 +23,22 @@ from anacc.targets.load import (
 )
 from anacc.targets.quantity import Quantity, Source
 from anacc.targets.schema import Target
+from anacc.targets.settings import Configured, configure
 
 __all__ = [
     "FINE_CONDUCTANCE_BITS",
     "FINE_CONDUCTANCE_MAX",
-    "SUM_LIMIT",
     "AdcSettings",
+    "Configured",
     "Quantity",
     "Source",
     "Target",
+    "configure",
     "core_programming_time",
     "g_max_counts",
     "g_max_microsiemens",
     "load_target",
+    "most_rows",
     "peak_density",
     "peak_efficiency",
     "peak_throughput",

@@ -19,10 +19,10 @@ from fractions import Fraction
 FINE_CONDUCTANCE_BITS = 6
 FINE_CONDUCTANCE_MAX = 2**14 - 1
 
-#: Sums s_d and s_m are exact below this bound, in every conductance unit.
-SUM_LIMIT = 2**31
+#: Noise of a conversion is less than this, in 1 / 2^6 code.
+NOISE_LIMIT = 2**29
 
-#: Largest exponent for which |q| a + 2^(b-1), with |q| < SUM_LIMIT and a < 2^30, fits int64.
+#: Largest exponent b of a converter's scale, in every conductance unit.
 MAX_SHIFT = 62
 
 
@@ -67,6 +67,20 @@ def fixed_point_scale(ratio: Fraction, multiplier_bits: int) -> tuple[int, int]:
     while (a := _round_half_up(ratio * Fraction(2) ** b)) >= 2**multiplier_bits:
         b -= 1
     return a, b
+
+
+def most_rows(input_max: int, multiplier_bits: int) -> int:
+    """Return for how many rows of a crossbar a conversion is exact in 64-bit integers.
+
+    A row adds at most input_max (2^14 - 1) to each of the charges s_d, q+ and q-, for an input
+    drives either g+ or g- of a column into q+, and the other one into q-.  With the noise, charges
+    of R rows are q < R input_max (2^14 - 1) + 2^29 in 1/64 code.  What is shifted is q a + 2^(b-1)
+    with a < 2^multiplier_bits and b <= 62: it stays below 2^63 where q <= (2^63 - 2^61) /
+    2^multiplier_bits.  The sums s_d and s_m, at most twice as large, then are below 2^53, in which
+    binary64 holds them, wherever multiplier_bits >= 11; for fewer bits there is the second bound.
+    """
+    largest = min((2**63 - 2**61) >> multiplier_bits, 2**52)
+    return (largest - NOISE_LIMIT) // (input_max * FINE_CONDUCTANCE_MAX)
 
 
 def _round_half_up(value: Fraction) -> int:

@@ -12,15 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 from anacc.targets.adc import (
     FINE_CONDUCTANCE_BITS,
-    FINE_CONDUCTANCE_MAX,
     MAX_SHIFT,
-    SUM_LIMIT,
     counts_per_charge,
     fixed_point_scale,
+    most_rows,
 )
 
 if TYPE_CHECKING:
     from anacc.targets.schema import Target
+
+
+MAX_CELLS = 2**25
+"""Of a crossbar, for example 4096 x 8192: far more than any that was built."""
 
 
 @dataclass(frozen=True)
@@ -111,16 +114,30 @@ def input_codes_fit_their_bits(target: Target) -> Problem | None:
     return None
 
 
-def sums_are_exact(target: Target) -> Problem | None:
-    """The sum over a column stays an exact 32-bit integer, with device noise above G_max too."""
-    per_row = 2 * target.input.max_code.value * FINE_CONDUCTANCE_MAX
-    if target.crossbar.rows.value * per_row >= SUM_LIMIT:
-        largest = (SUM_LIMIT - 1) // per_row
+def conversions_are_exact(target: Target) -> Problem | None:
+    """The charge of a column times the converter's multiplier stays an exact 64-bit integer, with
+    device noise above G_max too."""
+    bits = target.adc.multiplier_bits.value
+    largest = most_rows(target.input.max_code.value, bits)
+    if target.crossbar.rows.value > largest:
         return Problem(
             "crossbar.rows",
-            f"is {target.crossbar.rows.value}, but the 32-bit sum over a column is exact for at "
-            f"most {largest} rows at {target.input.max_code.value} input codes",
-            f"use at most {largest} rows, or lower `input.max_code`",
+            f"is {target.crossbar.rows.value}, but with {bits} bits of the multiplier the 64-bit "
+            f"conversion of a column's charge is exact for at most {largest} rows",
+            f"use at most {largest} rows, or lower `adc.multiplier_bits`",
+        )
+    return None
+
+
+def crossbars_are_bounded(target: Target) -> Problem | None:
+    """Whoever checks a program that others made looks at each cell of a crossbar."""
+    rows, columns = target.crossbar.rows.value, target.crossbar.columns.value
+    if rows * columns > MAX_CELLS:
+        return Problem(
+            "crossbar.rows",
+            f"is {rows}, which with {columns} columns makes {rows * columns} cells, more than the "
+            f"{MAX_CELLS} of the largest crossbar that programs may have",
+            f"use at most {MAX_CELLS // columns} rows, or fewer columns",
         )
     return None
 
@@ -219,7 +236,8 @@ CHECKS: tuple[Callable[[Target], Problem | None], ...] = (
     lists_hold_no_duplicates,
     ldpu_is_affine,
     input_codes_fit_their_bits,
-    sums_are_exact,
+    conversions_are_exact,
+    crossbars_are_bounded,
     counts_fit_the_counter,
     scale_fits_int64,
     pulses_fit_the_latency,

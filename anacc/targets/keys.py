@@ -42,6 +42,19 @@ def suggestion(key: str) -> str | None:
     return homes[0] if len(homes) == 1 else None
 
 
+def suggestions(key: str) -> list[str]:
+    """Return up to three dotted keys of values that an unknown key may stand for, best first."""
+    if key in sections():
+        return [each for each in units() if each.startswith(f"{key}.")][:3]
+    best = suggestion(key)
+    found = [best] if best in units() else []
+    if best in sections():
+        # Right but for the spelling of a section, as in `crosbar.rows`.
+        found = [each for each in units() if each == f"{best}.{key.rpartition('.')[2]}"]
+    found += get_close_matches(key, units(), n=3, cutoff=0.7)
+    return list(dict.fromkeys(found))[:3]
+
+
 def nearest(word: str, choices: Iterable[str]) -> str | None:
     """Return the choice that `word` most likely stands for, letter case aside, or None."""
     by_folded = {choice.casefold(): choice for choice in choices}

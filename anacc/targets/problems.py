@@ -48,6 +48,11 @@ def invalid(origin: str, error: ValidationError) -> TargetError:
     return TargetError(f"{origin}: `{key}` {reason}{also}", hint)
 
 
+def blamed(error: ValidationError) -> str:
+    """Return the dotted key that `invalid` names first."""
+    return _explain(error.errors(include_url=False)[0])[0]
+
+
 def _explain(problem: Any) -> tuple[str, str, str | None]:
     """Return (dotted key, reason, hint) of one entry of `ValidationError.errors()`."""
     context = problem.get("ctx", {})

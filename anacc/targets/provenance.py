@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from anacc.targets.quantity import SET_IN, SOURCES, Quantity, Source, Strict
+from anacc.targets.quantity import SET_BY_USER, SET_IN, SOURCES, Quantity, Source, Strict
 from anacc.targets.schema import Target
 
 
@@ -43,6 +43,38 @@ def own_files(data: Mapping[str, Any]) -> list[str]:
             if isinstance(note, str) and note.startswith(SET_IN):
                 found[note.removeprefix(SET_IN)] = None
     return list(found)
+
+
+def own_settings(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that users set with `--set` or `settings`, by dotted key, as their notes say.
+
+    Args:
+        data: what `anacc.targets.target_to_data` wrote; it is not trusted.
+    """
+    return {
+        key: quantity["value"]
+        for key, quantity in _quantities(data, "")
+        if isinstance(note := quantity.get("note"), str)
+        and note.startswith(SET_BY_USER)
+        and _is_value(quantity["value"])
+    }
+
+
+def _is_value(value: Any) -> bool:
+    """Whether it is a number, a name, or a list of such, as targets have."""
+    entries = value if isinstance(value, list) else [value]
+    return all(isinstance(entry, str | int | float) for entry in entries)
+
+
+def _quantities(part: Any, prefix: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The tables in a section that state a value, by dotted key."""
+    if not isinstance(part, Mapping):
+        return
+    for name, inner in part.items():
+        if isinstance(inner, Mapping) and "value" in inner:
+            yield f"{prefix}{name}", inner
+        else:
+            yield from _quantities(inner, f"{prefix}{name}.")
 
 
 def _tables(part: Any) -> Iterator[Mapping[str, Any]]:

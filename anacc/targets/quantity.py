@@ -30,6 +30,13 @@ SOURCES: tuple[Source, ...] = ("published", "derived", "assumed")
 #: How the note begins of a value that a file sets without saying where it comes from.
 SET_IN = "set in "
 
+#: How the notes begin of a value that a setting gives, and of one that follows from settings.
+SET_BY_USER = "set by the user; before: "
+FOLLOWED = "follows from what the user set: "
+
+#: Characters of a note.
+MAX_NOTE = 2000
+
 #: Keys of the table that states one quantity in a target file.
 QUANTITY_KEYS = ("value", "unit", "source", "note")
 
@@ -53,7 +60,9 @@ class Quantity(Strict, Generic[T]):
     value: T
     unit: str
     source: Source
-    note: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
+    note: Annotated[
+        str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_NOTE)
+    ]
 
     @field_validator("value", mode="before")
     @classmethod
@@ -84,8 +93,9 @@ class Unit:
 
 # Upper bounds below only keep a typing error from becoming a huge allocation or an overflow; they
 # lie far above any chip.
-Count = Annotated[int, Field(gt=0, le=65536)]
-CountOrZero = Annotated[int, Field(ge=0, le=65536)]
+LARGEST_COUNT = 65536
+Count = Annotated[int, Field(gt=0, le=LARGEST_COUNT)]
+CountOrZero = Annotated[int, Field(ge=0, le=LARGEST_COUNT)]
 Positive = Annotated[float, Field(gt=0, le=1e12)]
 NonNegative = Annotated[float, Field(ge=0, le=1e12)]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]

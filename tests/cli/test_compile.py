@@ -82,6 +82,7 @@ def test_options_reach_the_compiler(call: Call, files: Path, compiler: Compiler)
         "--chips", "auto", "--reload", "--strict", "--state", "s=t",
         "--mapping", files / "map.json",
         "--optimize", "latency", "--effort", 2,
+        "--set", "grid=16x16", "--set", "chip.name=a=b",
         "--dump-ir", files / "ir", "--print-ir-after", "tile",
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
@@ -101,6 +102,7 @@ def test_options_reach_the_compiler(call: Call, files: Path, compiler: Compiler)
         "strict": True,
         "states": {"s": "t"},
         "mapping": files / "map.json",
+        "settings": {"grid": "16x16", "chip.name": "a=b"},
         "dump_ir": files / "ir",
         "print_ir_after": "tile",
     }

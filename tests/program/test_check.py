@@ -18,6 +18,7 @@ from anacc.program.encode import encode
 from anacc.program.image import Image
 from anacc.program.manifest import Port, Segment
 from anacc.program.model import Access, Code, Instr, Loop
+from anacc.targets import configure, load_target, target_to_data
 from tests.program import sample
 from tests.program.sample import refused
 from tests.program.strategies import codes
@@ -249,6 +250,20 @@ def test_each_damage_of_the_manifest_is_refused(
     change: Callable[[Image], Image], reason: str
 ) -> None:
     assert reason in refused(change(sample.image()))
+
+
+@pytest.mark.parametrize(("rows", "fits"), [(256, True), (2838, True), (2839, False)])
+def test_a_multiplier_suits_the_rows_of_a_crossbar(rows: int, fits: bool) -> None:
+    """So that no conversion leaves 64 bits: of 30 bits for 2,838 rows, as docs/numerics.md says."""
+    target = configure(load_target("hermes"), {"crossbar.rows": rows}).target
+    image = manifest(target=target_to_data(target))(sample.image())
+    check(image)
+    large = [dataclasses.replace(adc, multiplier=2**30 - 1) for adc in image.code.adcs]
+    image = dataclasses.replace(image, code=dataclasses.replace(image.code, adcs=tuple(large)))
+    if fits:
+        check(image)
+    else:
+        assert f"too large for {rows} rows of a crossbar" in refused(image)
 
 
 def test_a_channel_needs_a_reader() -> None:

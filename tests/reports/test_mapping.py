@@ -17,9 +17,10 @@ from anacc.targets import load_target, target_to_data
 from tests.cli.sample import MAPPING, image
 
 KEYS = {
-    "schema", "model", "target", "target_files", "read_mode", "cores", "cells", "chips", "rounds",
-    "programming", "layers", "tiles", "units", "links", "bounds", "host", "nodes", "borders",
-    "macs", "quantisation", "warnings", "performance", "program", "options", "provenance",
+    "schema", "model", "target", "target_files", "target_settings", "read_mode", "cores", "cells",
+    "chips", "rounds", "programming", "layers", "tiles", "units", "links", "bounds", "host",
+    "nodes", "borders", "macs", "quantisation", "warnings", "performance", "program", "options",
+    "provenance",
 }  # fmt: skip
 
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anacc.errors import TargetError
-from anacc.targets import FINE_CONDUCTANCE_MAX, SUM_LIMIT, Target, load_target
-from anacc.targets.adc import MAX_SHIFT, counts_per_charge, fixed_point_scale
+from anacc.targets import FINE_CONDUCTANCE_MAX, Target, load_target, most_rows
+from anacc.targets.adc import MAX_SHIFT, NOISE_LIMIT, counts_per_charge, fixed_point_scale
 
 HERMES = load_target("hermes")
 CELLS = HERMES.adc.full_scale_cells.value[0]
@@ -116,14 +116,16 @@ def test_count_is_the_rounded_exact_count_or_its_neighbour(charge: int) -> None:
     assert abs(count - exact) <= Fraction(1, 2) + exact / 2**24
 
 
-def test_products_fit_int64() -> None:
-    largest_sum = HERMES.crossbar.rows.value * 2 * HERMES.input.max_code.value
-    largest_sum *= FINE_CONDUCTANCE_MAX
-    assert largest_sum < SUM_LIMIT
-    settings = HERMES.adc_settings("4-phase", CELLS, False, 6)
-    assert largest_sum * settings.a + 2 ** (settings.b - 1) < 2**63
-    # And for every target that the schema lets through.
-    assert (SUM_LIMIT - 1) * (2**30 - 1) + 2 ** (MAX_SHIFT - 1) < 2**63
+@pytest.mark.parametrize("bits", range(8, 31))
+@pytest.mark.parametrize("code", [1, 127])
+def test_conversions_of_the_most_rows_fit_int64(bits: int, code: int) -> None:
+    rows = most_rows(code, bits)
+    charge = rows * code * FINE_CONDUCTANCE_MAX + NOISE_LIMIT
+    assert charge * (2**bits - 1) + 2 ** (MAX_SHIFT - 1) < 2**63
+    assert 2 * rows * code * FINE_CONDUCTANCE_MAX < 2**53
+    above = charge + code * FINE_CONDUCTANCE_MAX
+    assert above * 2**bits + 2 ** (MAX_SHIFT - 1) >= 2**63 or 2 * above >= 2**53
+    assert HERMES.crossbar.rows.value < most_rows(127, HERMES.adc.multiplier_bits.value)
 
 
 @pytest.mark.parametrize("mode", ["2-phase", "four_phase", ""])

@@ -10,7 +10,7 @@ from anacc.program.checks.fault import fault, stream_fault
 from anacc.program.image import Image
 from anacc.program.model import Code, Format, Loop, Node, Stream, UnitKind
 from anacc.program.wire import KINDS, MAX_DEPTH, binary16
-from anacc.targets import Target
+from anacc.targets import Target, most_rows
 
 # Elements; bounds on what a damaged program can make the runtime allocate.  A sum of 2**24 codes
 # stays below 2**31.
@@ -22,12 +22,12 @@ MAX_BUFFER = 2**31 - 1
 MAX_ITERATIONS = 2**40
 MAX_SEQUENTIAL = 2**26
 
-# |q| < 2**31 times a multiplier below 2**30, plus half a step, stays inside int64, also with the 6
-# more bits of fine conductances (anacc.targets.adc); a count has 12 bits so that its product with
-# a binary16 number is exact in binary32.
+# A shift has 6 bits less than what anacc.targets.adc allows, for fine conductances and noise; a
+# count has 12 bits so that its product with a binary16 number is exact in binary32.
 MAX_MULTIPLIER = 2**30 - 1
 MAX_SHIFT = 56
 MAX_COUNT = 4095
+LARGEST_CODE = 127
 
 
 def check_declarations(image: Image, target: Target) -> None:
@@ -38,7 +38,7 @@ def check_declarations(image: Image, target: Target) -> None:
     """
     code = image.code
     _check_pools(image)
-    _check_adcs(code)
+    _check_adcs(code, target)
     _check_weights(image, target)
     _check_tables(image)
     _check_channels(code)
@@ -69,13 +69,18 @@ def _check_pools(image: Image) -> None:
             raise fault(f"binary{name} constant {wrong[0]} is not finite")
 
 
-def _check_adcs(code: Code) -> None:
+def _check_adcs(code: Code, target: Target) -> None:
+    rows = target.crossbar.rows.value
     for position, adc in enumerate(code.adcs):
         where = f"converter setting {position}"
         if adc.phases not in (1, 4):
             raise fault(f"{where} has {adc.phases} phases, not 1 or 4")
         if not 1 <= adc.multiplier <= MAX_MULTIPLIER:
             raise fault(f"{where} has multiplier {adc.multiplier}, not 1 to {MAX_MULTIPLIER}")
+        if rows > most_rows(LARGEST_CODE, adc.multiplier.bit_length()):
+            raise fault(
+                f"{where} has multiplier {adc.multiplier}, too large for {rows} rows of a crossbar"
+            )
         if not 0 <= adc.shift <= MAX_SHIFT:
             raise fault(f"{where} has shift {adc.shift}, not 0 to {MAX_SHIFT}")
         if not 1 <= adc.maximum <= MAX_COUNT:

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from anacc.cli.meters import ErrorMeter, Top1Meter
 from anacc.dataset import Batch
+from anacc.meters import ErrorMeter, Top1Meter
 from tests.test_feeds import Port
 
 

@@ -1,4 +1,4 @@
-"""What `anacc eval` gathers over the batches of a data set."""
+"""What is gathered over the batches of a data set: how accurate a program is."""
 
 from __future__ import annotations
 
