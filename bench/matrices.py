@@ -12,7 +12,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import onnx
 
 from anacc.compiler import PassOptions, pipeline
@@ -23,6 +22,7 @@ from anacc.targets import load_target
 from anacc_passes.infrastructure import run_pipeline
 from anacc_passes.quantise import Quantise
 from bench import shapes
+from bench.feeds import random_feed
 
 
 @dataclass(frozen=True)
@@ -51,15 +51,8 @@ class Matrix:
 def matrices(model: onnx.ModelProto) -> list[Matrix]:
     """The matrices of a model whose inputs are float32 tensors, in order of its layers."""
     target = load_target("hermes")
-    random = np.random.default_rng(0)
-    feed = {
-        port.name: random.random(
-            [size.dim_value or 1 for size in port.type.tensor_type.shape.dim], np.float32
-        )
-        for port in model.graph.input
-    }
     mode = target.read_modes.default.value
-    passes = pipeline(PassOptions(target, mode, (feed,), method="minmax"))
+    passes = pipeline(PassOptions(target, mode, (random_feed(model),), method="minmax"))
     end = next(i for i, each in enumerate(passes) if isinstance(each, Quantise))
     module, _ = run_pipeline(import_model(model), passes[: end + 1])
     return [matrix for op in module.ops for matrix in _of(module, op)]

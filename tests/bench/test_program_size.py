@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
-
-from anacc.compiler import compile_image
-from anacc.program.encode import encode
-from anacc.program.model import Code, Loop, Node
+from bench import shapes
+from bench.program_size import program_size
 from tests.end_to_end.network import Network
 
 
@@ -44,25 +41,13 @@ def conv(net: Network, x: str, channels: int, kernel: int, stride: int = 1, grou
 def test_code_does_not_grow_with_feature_maps() -> None:
     """Sixteen times the positions; the border of an image may take an instruction more or less, and
     counts and addresses, which are larger numbers, a byte or two more."""
-    small, large = compiled(network(32)), compiled(network(128))
-    assert len(small.streams) == len(large.streams)
-    assert abs(instructions(large) - instructions(small)) <= 4
-    assert len(encode(large)) < 1.05 * len(encode(small)) < 8000
+    small, large = (program_size(network(size).model()) for size in (32, 128))
+    assert small.streams == large.streams and small.constants == large.constants
+    assert abs(large.instructions - small.instructions) <= 4
+    assert large.code < 1.05 * small.code < 8000
 
 
-def compiled(net: Network) -> Code:
-    """The code of a network."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of how accurate random weights are
-        image, _ = compile_image(net.model(), calibration=[net.feed(1, seed=2)])
-    return image.code
-
-
-def instructions(code: Code) -> int:
-    """Instructions and loops of all streams."""
-    return sum(count(stream.body) for stream in code.streams)
-
-
-def count(body: tuple[Node, ...]) -> int:
-    """Instructions and loops of a body, and of the loops in it."""
-    return sum(1 + (count(node.body) if isinstance(node, Loop) else 0) for node in body)
+def test_code_of_resnet9() -> None:
+    """The 218 million multiply-accumulates of an image are some hundreds of instructions."""
+    size = program_size(shapes.build("resnet-9"))
+    assert size.instructions < 800 and size.code < 10_000
