@@ -5,6 +5,6 @@
 """
 
 from bench.shapes.catalogue import UnknownNetwork, build, names, network
-from bench.shapes.network import Network, Parameter, TooLarge
+from bench.shapes.description import Network, Parameter, TooLarge
 
 __all__ = ["Network", "Parameter", "TooLarge", "UnknownNetwork", "build", "names", "network"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.shapes.builder import Value
-from bench.shapes.network import Network
+from bench.shapes.description import Network
 from bench.shapes.transformer import TransformerBuilder
 
 LAYERS, WIDTH, HEADS, TOKENS = 12, 768, 12, 128

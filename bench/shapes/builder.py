@@ -18,7 +18,7 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
-from bench.shapes.network import Network
+from bench.shapes.description import Network
 from bench.shapes.parameters import Parameter
 
 Size = int | tuple[int, int]

@@ -9,13 +9,13 @@ from functools import partial
 import onnx
 
 from bench.shapes.bert import bert_base
+from bench.shapes.description import Network
 from bench.shapes.googlenet import googlenet
 from bench.shapes.gpt2 import gpt2_small
 from bench.shapes.growth import chain, weighty, wide
 from bench.shapes.hermes import caption_lstm, ptb_lstm, resnet9
 from bench.shapes.inception import inception_v3
 from bench.shapes.mobilenet import mobilenet_v2
-from bench.shapes.network import Network
 from bench.shapes.resnet import resnet
 from bench.shapes.shufflenet import shufflenet
 from bench.shapes.squeezenet import squeezenet

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.shapes.builder import Builder, Value
-from bench.shapes.network import Network
+from bench.shapes.description import Network
 
 MODULES = {
     "3a": (64, 96, 128, 16, 32, 32),

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from bench.shapes.builder import Value
-from bench.shapes.network import Network
+from bench.shapes.description import Network
 from bench.shapes.transformer import TransformerBuilder
 
 LAYERS, WIDTH, HEADS, TOKENS, VOCABULARY = 12, 768, 12, 64, 50257

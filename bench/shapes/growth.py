@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from bench.shapes.builder import Builder, Value
-from bench.shapes.network import Network
+from bench.shapes.description import Network
 
 WIDTH = 32
 """Channels of each layer where the number of ops grows."""

@@ -6,7 +6,7 @@ import math
 
 from bench.networks import CAPTION, RESNET9, RecurrentNetwork
 from bench.shapes.builder import Builder
-from bench.shapes.network import Network
+from bench.shapes.description import Network
 
 PTB = RecurrentNetwork(inputs=128, hidden=504, steps=100, outputs=50)
 """Fig. 4a; that of `bench.networks` has no output layer.  The number of steps is not published."""

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from bench.shapes.builder import Builder, Size, Value
-from bench.shapes.network import Network
+from bench.shapes.description import Network
 
 ROW, COLUMN = (1, 7), (7, 1)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bench.shapes.builder import Builder, Value
-from bench.shapes.network import Network
+from bench.shapes.description import Network
 
 STAGES = (
     (1, 16, 1, 1),

@@ -6,7 +6,7 @@ The bottlenecks of ResNet-50 have their stride in the 3x3 convolution, as those 
 from __future__ import annotations
 
 from bench.shapes.builder import BRANCH_SCALE, Builder, Value
-from bench.shapes.network import Network
+from bench.shapes.description import Network
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3)}
 """Residual blocks of each of the four stages."""

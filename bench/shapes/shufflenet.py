@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from bench.shapes.builder import BRANCH_SCALE, Builder, Value
-from bench.shapes.network import Network
+from bench.shapes.description import Network
 
 GROUPS = 4
 STAGES = ((136, 4, 56), (272, 8, 28), (544, 4, 14))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bench.shapes.builder import Builder, Value
-from bench.shapes.network import Network
+from bench.shapes.description import Network
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.shapes.builder import Builder
-from bench.shapes.network import Network
+from bench.shapes.description import Network
 
 STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 """Channels and 3x3 convolutions of each stage, which a pooling by 2 ends."""

@@ -35,6 +35,7 @@ EXACT = {
     "Swish <alpha=1.5> (a)": 24,
     'Gelu <approximate="tanh"> (a)': 20,
     "Pow (a, two)": 15,
+    "Pow (a, three)": 15,
     "Max (a, b)": 13,
     "Min (a, s)": 13,
     "Max (a, b, s)": 13,
@@ -56,7 +57,7 @@ TABLES = {
     "Cos (a)": 17,
     "Atan (a)": 17,
     "Asinh (a)": 17,
-    "Pow (a, three)": 15,
+    "Pow (a, four)": 15,
 }
 """Calls that need general tables."""
 DECOMPOSED = {
@@ -70,7 +71,16 @@ DECOMPOSED = {
     "y = Mul (a, k)",
 }
 """What exporters write in the place of a function: one table each."""
-NUMBERS = {"zero": 0, "half": 0.5, "one": 1, "two": 2, "three": 3, "six": 6, "root": np.sqrt(2)}
+NUMBERS = {
+    "zero": 0,
+    "half": 0.5,
+    "one": 1,
+    "two": 2,
+    "three": 3,
+    "four": 4,
+    "six": 6,
+    "root": np.sqrt(2),
+}
 SAMPLES, FEATURES = 24, 12
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from anacc.frontend.chain import Chain
 from anacc.frontend.node import Node
 from anacc.frontend.operators.elementwise import expanded
 from anacc.frontend.registry import imports
@@ -55,12 +56,14 @@ def has_constant_exponent(node: Node) -> bool:
 
 @imports("Pow", requires=(has_constant_exponent,))
 def import_pow(node: Node) -> None:
-    """A square becomes `multiply`, any other power `function`."""
+    """A square becomes `multiply`, a cube two of them, any other power `function`."""
     x, power = expanded(node, 0), node.constant(1)
     exponent = 1.0 if power is None else float(power.item())
     if exponent == 1:
         node.emit("identity", (x,))
     elif exponent == 2:
         node.emit("multiply", (x, x))
+    elif exponent == 3:
+        Chain(node, x).apply("multiply", "squared", x).apply("multiply", "cubed", x).finish()
     else:
         node.emit("function", (x,), steps=(("power", 0, exponent),))
