@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import partial as later
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,8 @@ from anacc_passes.tiling.full_scale import choose, converted, input_codes
 from anacc_passes.tiling.samples import Vectors
 
 FloatArray = npt.NDArray[Any]
+_LATER = np.zeros(0, np.int8)
+"""Stands for a constant that `_fill` computes."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,7 @@ def row_tile(builder: Builder, weight: FloatArray, item: Inputs, factor: FloatAr
         item: what drives the rows.
         factor: what each column is multiplied by behind the product, shape (columns,).
     """
-    coding = partial(weight_codes, weight, builder.target.crossbar.g_max.value)
+    coding = later(weight_codes, weight, builder.target.crossbar.g_max.value)
     free = builder.target.crossbar.rows.value // len(weight) if builder.row_copies else 1
     choice = choose(
         builder.target,
@@ -193,6 +195,43 @@ def column_of_tiles(
         Channels of codes and of binary16 values, "" where not wanted.
     """
     width = columns[1] - columns[0]
+    results, partial = ("", ""), ""
+    ops: list[int] = []
+    for item in inputs:
+        first, last = item is inputs[0], item is inputs[-1]
+        names = ("codes", "scale", *(["offset"] if first else []))
+        constants = [builder.constant(f"{stem[1:]}.{name}", _LATER) for name in names]
+        forms = ldpu.forms if last else frozenset({"f16"})
+        name, scale = (stem, ldpu.result_scale) if last else (f"{stem}.partial", None)
+        results = (
+            builder.channel(f"{name}.i8", "i8", width, tokens, scale) if "i8" in forms else "",
+            builder.channel(f"{name}.f16", "f16", width, tokens, scale) if "f16" in forms else "",
+        )
+        residual = ldpu.residual if last else ""
+        ops.append(len(builder.ops))
+        builder.emit(
+            "tile",
+            (*constants, *([] if first else [""]), partial, residual, *item.parts),
+            results,
+            origins,
+            layer=layer,
+            weight_rows=item.rows,
+            weight_columns=columns,
+            recurrent=item.recurrent,
+        )
+        partial = results[1]
+    builder.crew.give(later(_fill, builder, ops, weight, tuple(inputs), ldpu))
+    return results
+
+
+def _fill(
+    builder: Builder,
+    ops: Sequence[int],
+    weight: FloatArray,
+    inputs: Sequence[Inputs],
+    ldpu: Columns,
+) -> None:
+    """Compute what the ops of a column of tiles still lack: constants, settings, units."""
     first_row = inputs[0].rows[0]
     tiles = [
         row_tile(builder, weight[a - first_row : b - first_row], item, ldpu.scale)
@@ -203,50 +242,34 @@ def column_of_tiles(
     ldpu = _with_zero_points(ldpu, tiles)
     gain = _gain(tiles, ldpu)
     unit = ldpu.result_scale * gain
-    results, partial = ("", ""), ""
-    for tile in tiles:
-        last = tile is tiles[-1]
-        rows = tile.item.rows
-        where = f"{layer} rows {rows[0]}:{rows[1]} columns {columns[0]}:{columns[1]}"
-        constants = [
-            builder.constant(f"{stem[1:]}.codes", np.tile(tile.codes, (tile.copies, 1))),
-            builder.constant(f"{stem[1:]}.scale", binary16(tile.scale / unit, where)),
-            "",
-        ]
-        if not partial:
-            offset = binary16(ldpu.offset / unit, where)
-            constants[2] = builder.constant(f"{stem[1:]}.offset", offset)
-        residual = ldpu.residual if last else ""
-        forms = ldpu.forms if last else frozenset({"f16"})
-        name, scale = (stem, ldpu.result_scale) if last else (f"{stem}.partial", unit)
-        results = (
-            builder.channel(f"{name}.i8", "i8", width, tokens, scale) if "i8" in forms else "",
-            builder.channel(f"{name}.f16", "f16", width, tokens, scale) if "f16" in forms else "",
+    for index, tile in zip(ops, tiles, strict=True):
+        op, last = builder.ops[index], tile is tiles[-1]
+        (r0, r1), (c0, c1) = op.integers("weight_rows"), op.integers("weight_columns")
+        where = f"{op.text('layer')} rows {r0}:{r1} columns {c0}:{c1}"
+        codes, scale, offset = op.operands[:3]
+        builder.constants[codes] = builder.spool.keep(np.tile(tile.codes, (tile.copies, 1)))
+        builder.constants[scale] = binary16(tile.scale / unit, where)
+        if offset:
+            builder.constants[offset] = binary16(ldpu.offset / unit, where)
+        if not last:
+            builder.rescale(op.results[1], unit)
+        builder.complete(
+            index,
+            {
+                "cells": tile.copies * tile.codes.size // ldpu.diagonal,
+                "phases": tile.adc.phases,
+                "multiplier": tile.adc.a,
+                "shift": tile.adc.b,
+                "maximum": tile.adc.c_max,
+                "residual_scale": ldpu.residual_scale / unit if op.operands[4] else 0.0,
+                "activation": ldpu.activation if last else "none",
+                "low": ldpu.low / unit if last else 0.0,
+                "high": ldpu.high / unit if last else 0.0,
+                "gain": gain if last else 1.0,
+                **({} if tile.snr is None else {"snr": tile.snr}),
+                **({} if tile.copies == 1 else {"copies": tile.copies}),
+            },
         )
-        builder.emit(
-            "tile",
-            (*constants, partial, residual, *tile.item.parts),
-            results,
-            origins,
-            layer=layer,
-            weight_rows=rows,
-            weight_columns=columns,
-            cells=tile.copies * tile.codes.size // ldpu.diagonal,
-            phases=tile.adc.phases,
-            multiplier=tile.adc.a,
-            shift=tile.adc.b,
-            maximum=tile.adc.c_max,
-            residual_scale=ldpu.residual_scale / unit if residual else 0.0,
-            activation=ldpu.activation if last else "none",
-            low=ldpu.low / unit if last else 0.0,
-            high=ldpu.high / unit if last else 0.0,
-            gain=gain if last else 1.0,
-            recurrent=tile.item.recurrent,
-            **({} if tile.snr is None else {"snr": tile.snr}),
-            **({} if tile.copies == 1 else {"copies": tile.copies}),
-        )
-        partial = results[1]
-    return results
 
 
 def _corrected(
