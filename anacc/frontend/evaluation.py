@@ -103,9 +103,8 @@ class Session:
         complete.CopyFrom(model)
         shared: dict[str, Any] = {}
         places = _places(constants)
-        folder = Path(
-            os.path.commonpath([path.parent for path, _ in places.values()] or [Path("/")])
-        )
+        parents = [path.parent for path, _ in places.values()]
+        folder = Path(os.path.commonpath(parents)) if parents else None
         for name, array in constants.items():
             if not _is_large(array):
                 complete.graph.initializer.append(numpy_helper.from_array(array, name))

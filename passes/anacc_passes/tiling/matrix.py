@@ -19,7 +19,7 @@ from anacc_passes.binary16 import binary16, headroom
 from anacc_passes.ranges import LARGEST_CODE
 from anacc_passes.tiling.builder import Builder
 from anacc_passes.tiling.correction import correction
-from anacc_passes.tiling.full_scale import choose, converted, input_codes
+from anacc_passes.tiling.full_scale import Driven, choose
 from anacc_passes.tiling.samples import Vectors
 
 FloatArray = npt.NDArray[Any]
@@ -92,6 +92,7 @@ class RowTile:
         scale: real value of one count of each column, shape (columns,).
         shift: real value of what the inputs' zero points add to each column, shape (columns,).
         copies: how often the tile holds its rows.
+        driven: what the calibration vectors give, if there are any.
     """
 
     item: Inputs
@@ -101,15 +102,14 @@ class RowTile:
     scale: FloatArray
     shift: FloatArray
     copies: int = 1
-
-    def counts(self, vectors: Vectors) -> FloatArray:
-        """What the converters give for inputs in units of their code: (n, rows) to (n, columns)."""
-        driven = input_codes(vectors, self.copies) * self.copies
-        return converted(self.adc, driven, self.codes)[0]
+    driven: Driven | None = None
 
 
 def weight_codes(
-    weight: FloatArray, largest: int, share: float = 1.0
+    weight: FloatArray,
+    largest: int,
+    share: float = 1.0,
+    columns: npt.NDArray[np.int64] | None = None,
 ) -> tuple[npt.NDArray[np.int8], FloatArray]:
     """Codes in [-largest, largest] and the scale of each column; a column of zeros has scale 0.
 
@@ -121,17 +121,23 @@ def weight_codes(
         largest: the code of the largest conductance, at most 127.
         share: of the conductance range that the largest weight of a column takes; beyond 1, weights
             saturate.
+        columns: those that are wanted; None: all.
     """
+    if columns is not None:
+        weight = weight[:, columns]
     if weight.dtype.kind == "i" and largest == LARGEST_CODE and share == 1:
         kept = np.clip(weight.astype(np.int64), -largest, largest)
         peak = np.abs(kept).max(axis=0, initial=0)
         times = largest // np.maximum(peak, 1)
         return (kept * times).astype(np.int8), np.where(peak > 0, 1.0 / times, 0.0)
-    weight = weight.astype(np.float64, copy=False)
-    scale = np.abs(weight).max(axis=0, initial=0.0).astype(np.float64) / (largest * share)
-    divisor = np.where(scale > 0, scale, 1.0)
-    codes = np.clip(np.rint(weight / divisor), -largest, largest).astype(np.int8)
-    return codes, scale
+    low, high = (edge(axis=0, initial=0) for edge in (weight.min, weight.max))
+    peaks = np.maximum(high.astype(np.float64), -low.astype(np.float64))
+    scale = peaks / (largest * share)
+    found = np.divide(weight, np.where(scale > 0, scale, 1.0), dtype=np.float64)
+    np.rint(found, out=found)
+    if share > 1:  # else the largest weight is the largest code
+        np.clip(found, -largest, largest, out=found)
+    return found.astype(np.int8), scale
 
 
 def row_tile(builder: Builder, weight: FloatArray, item: Inputs, factor: FloatArray) -> RowTile:
@@ -160,7 +166,7 @@ def row_tile(builder: Builder, weight: FloatArray, item: Inputs, factor: FloatAr
     charge = item.scale * choice.scale * factor  # real value of one unit of charge of one copy
     shift = item.zero * choice.codes.sum(axis=0, dtype=np.int64) * charge
     scale = 2.0**adc.b / adc.a * charge / copies
-    return RowTile(item, choice.codes, adc, choice.snr, scale, shift, copies)
+    return RowTile(item, choice.codes, adc, choice.snr, scale, shift, copies, choice.driven)
 
 
 def column_of_tiles(
@@ -238,7 +244,7 @@ def _fill(
         for item in inputs
         for a, b in [item.rows]
     ]
-    tiles, ldpu = _corrected(builder, tiles, weight, ldpu)
+    tiles, ldpu = _corrected(builder, tiles, ldpu)
     ldpu = _with_zero_points(ldpu, tiles)
     gain = _gain(tiles, ldpu)
     unit = ldpu.result_scale * gain
@@ -273,12 +279,12 @@ def _fill(
 
 
 def _corrected(
-    builder: Builder, tiles: list[RowTile], weight: FloatArray, ldpu: Columns
+    builder: Builder, tiles: list[RowTile], ldpu: Columns
 ) -> tuple[list[RowTile], Columns]:
     """The tiles and the LDPU with what `Builder.correction` asks for, where calibration vectors
     drive all row tiles at once."""
-    vectors = [tile.item.vectors for tile in tiles]
-    lengths = {len(each) if each is not None else 0 for each in vectors}
+    given = [tile.driven for tile in tiles]
+    lengths = {len(each.counts) if each is not None else 0 for each in given}
     # What drives a recurrence does not belong to the same steps as what drives its input.
     if (
         builder.correction == "none"
@@ -287,15 +293,12 @@ def _corrected(
         or any(tile.item.recurrent for tile in tiles)
     ):
         return tiles, ldpu
-    first_row = tiles[0].item.rows[0]
     found, exact = np.zeros(()), np.zeros(())
-    for tile, each in zip(tiles, vectors, strict=True):
+    for tile, each in zip(tiles, given, strict=True):
         if each is None:
             continue
-        a, b = tile.item.rows
-        real = (each.astype(np.float64) - tile.item.zero) @ weight[a - first_row : b - first_row]
-        exact = exact + real * (tile.item.scale * ldpu.scale)
-        found = found + tile.counts(each) * tile.scale - tile.shift
+        exact = exact + each.product * (tile.item.scale * ldpu.scale)
+        found = found + each.counts * tile.scale - tile.shift
     seen = None
     if ldpu.activation == "relu" and not ldpu.residual:
         # What the activation hides need not be right.
