@@ -51,7 +51,8 @@ class Crew:
             job()
             return
         while self._given and self._given[0].done():
-            self._given.popleft().result()
+            self._given[0].result()
+            self._given.popleft()
         self._room.acquire()
         future = self._pool.submit(job)
         self._given.append(future)
