@@ -214,10 +214,13 @@ def _errors(
     """What converters give, the squared error of each of some columns, and whether some sum of it
     clips."""
     counts, clipped = converted(adc, drive.codes, codes)
-    of_zero = drive.zero * codes.sum(axis=0, dtype=np.int64) if drive.zero else 0
     product = drive.product if columns is None else drive.product[:, columns]
-    error = (counts * (2.0**adc.b / adc.a) - of_zero) * scale - product
-    return counts, np.square(error).sum(axis=0), clipped
+    error = counts * (2.0**adc.b / adc.a)
+    if drive.zero:
+        error -= drive.zero * codes.sum(axis=0, dtype=np.int64)
+    error *= scale
+    error -= product
+    return counts, np.square(error, out=error).sum(axis=0), clipped
 
 
 def converted(adc: AdcSettings, inputs: Array, codes: npt.NDArray[np.int8]) -> tuple[Array, Array]:
@@ -229,26 +232,41 @@ def converted(adc: AdcSettings, inputs: Array, codes: npt.NDArray[np.int8]) -> t
         codes: of weights, shape (rows, columns).
 
     Returns:
-        counts, shape (n, columns), and whether some conversion of a column was clipped, (columns,).
+        counts, float64 of shape (n, columns), and whether some conversion of a column was clipped,
+        shape (columns,).
     """
     weights = codes.astype(inputs.dtype)
-    signed = (inputs @ weights).astype(np.int64)
+    signed = (inputs @ weights).astype(np.float64)
     if adc.phases == 4:
-        magnitude = (np.abs(inputs) @ np.abs(weights)).astype(np.int64)
-        plus, minus = (
-            _rounded(adc, (magnitude + signed) >> 1),
-            _rounded(adc, (magnitude - signed) >> 1),
-        )
-        counts = np.minimum(plus, adc.c_max) - np.minimum(minus, adc.c_max)
-        beyond = np.maximum(plus, minus)
+        magnitude = (np.abs(inputs) @ np.abs(weights)).astype(np.float64)
+        plus = _rounded(adc, magnitude + signed, 2)
+        minus = _rounded(adc, np.subtract(magnitude, signed, out=magnitude), 2)
+        beyond = np.maximum(plus.max(axis=0, initial=0), minus.max(axis=0, initial=0))
+        np.minimum(plus, adc.c_max, out=plus)
+        np.minimum(minus, adc.c_max, out=minus)
+        counts = np.subtract(plus, minus, out=plus)
     else:
-        beyond = _rounded(adc, np.abs(signed))
-        counts = np.sign(signed) * np.minimum(beyond, adc.c_max)
-    return counts, beyond.max(axis=0, initial=0) > adc.c_max
+        counts = _rounded(adc, np.abs(signed), 1)
+        beyond = counts.max(axis=0, initial=0)
+        np.minimum(counts, adc.c_max, out=counts)
+        np.copysign(counts, signed, out=counts)
+    return counts, beyond > adc.c_max
 
 
-def _rounded(adc: AdcSettings, charge: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    return (charge * adc.a + (1 << (adc.b - 1))) >> adc.b
+def _rounded(adc: AdcSettings, charge: Array, divisor: int) -> Array:
+    """(q * a + 2^(b-1)) >> b for q = charge / divisor, an integer that is not negative.
+
+    `charge` is float64, and may be overwritten.  Its arithmetic is exact where q * a + 2^(b-1) is
+    below 2^53, for all it does is to multiply by a and by a power of two and to add one half; where
+    that is larger, integers compute it.
+    """
+    largest = int(charge.max(initial=0)) // divisor * adc.a + (1 << (adc.b - 1))
+    if largest < 2**53:
+        charge *= adc.a / (divisor * 2.0**adc.b)
+        charge += 0.5
+        return np.floor(charge, out=charge)
+    whole = charge.astype(np.int64) // divisor
+    return np.asarray((whole * adc.a + (1 << (adc.b - 1))) >> adc.b, np.float64)
 
 
 def _decibels(signal: float, error: float) -> float:
