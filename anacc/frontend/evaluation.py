@@ -6,8 +6,10 @@ Always one thread and no graph optimisation, so that the same model gives the sa
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -17,11 +19,15 @@ import onnxruntime as ort
 from onnx import ModelProto, NodeProto, TensorProto, TypeProto, helper, numpy_helper
 
 from anacc.errors import ModelError
-from anacc.frontend.external import Array, array_of
+from anacc.frontend.external import Array, array_of, place_of
 from anacc.frontend.kinds import runtime_type
 from anacc.host_values import for_onnx_runtime
 
 _INLINE_BYTES = 1024
+_LARGE_BYTES = 2**28
+"""From so many bytes of constants on, ONNX Runtime maps what lies in files, and keeps no second,
+rearranged ("prepacked") copy of it.  Below, speed counts more."""
+_FOLDER = "session.model_external_initializers_file_folder_path"
 _NATIVE = {np.dtype(name) for name in ("f2", "f4", "f8", "?", "i1", "i2", "i4", "i8")}
 _NATIVE |= {np.dtype(name) for name in ("u1", "u2", "u4", "u8")}
 
@@ -46,7 +52,12 @@ _NOISE = [
 """What is taken out of the messages of ONNX Runtime, in this order."""
 
 
-def open_session(model: bytes | str, label: str, shared: Mapping[str, Any] | None = None) -> Any:
+def open_session(
+    model: bytes | str,
+    label: str,
+    shared: Mapping[str, Any] | None = None,
+    mapped: Path | None = None,
+) -> Any:
     """An ONNX Runtime session on one thread and without graph optimisation: each node as it is.
 
     Args:
@@ -54,6 +65,7 @@ def open_session(model: bytes | str, label: str, shared: Mapping[str, Any] | Non
         label: what messages call it.
         shared: arrays (`OrtValue`) that take the part of external initialisers, by name; they must
             live as long as the session.
+        mapped: the folder of the files that other external initialisers are mapped from.
 
     Raises:
         ModelError: if ONNX Runtime refuses it.
@@ -66,6 +78,9 @@ def open_session(model: bytes | str, label: str, shared: Mapping[str, Any] | Non
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     if shared:
         options.add_external_initializers(list(shared), list(shared.values()))
+    if mapped is not None:
+        options.add_session_config_entry(_FOLDER, str(mapped))
+        options.add_session_config_entry("session.disable_prepacking", "1")
     try:
         return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime raises classes of its own below Exception.
@@ -87,18 +102,27 @@ class Session:
         complete = ModelProto()
         complete.CopyFrom(model)
         shared: dict[str, Any] = {}
+        places = _places(constants)
+        parents = [path.parent for path, _ in places.values()]
+        folder = Path(os.path.commonpath(parents)) if parents else None
         for name, array in constants.items():
-            if array.nbytes <= _INLINE_BYTES or array.dtype not in _NATIVE:
+            if not _is_large(array):
                 complete.graph.initializer.append(numpy_helper.from_array(array, name))
                 continue
             tensor = complete.graph.initializer.add(name=name, dims=array.shape)
             tensor.data_type = helper.np_dtype_to_tensor_dtype(array.dtype)
             tensor.data_location = TensorProto.EXTERNAL
+            if folder is not None and name in places:
+                path, offset = places[name]
+                tensor.external_data.add(key="location", value=str(path.relative_to(folder)))
+                tensor.external_data.add(key="offset", value=str(offset))
+                tensor.external_data.add(key="length", value=str(array.nbytes))
+                continue
             # The place is never read: the array below takes its part.
             tensor.external_data.add(key="location", value="shared")
             shared[name] = ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array))
         self._shared = shared
-        self._session = open_session(complete.SerializeToString(), "the model", shared)
+        self._session = open_session(complete.SerializeToString(), "the model", shared, folder)
 
     def run(self, feed: Mapping[str, Array]) -> list[Any]:
         """All outputs for a feed.
@@ -126,6 +150,21 @@ class Session:
                 code = found.tensor_type.elem_type
                 types[output.name] = helper.make_tensor_type_proto(code, output.shape)
         return types
+
+
+def _is_large(array: Array) -> bool:
+    """Whether ONNX Runtime gets a constant by reference: copies of the others cost little."""
+    return array.nbytes > _INLINE_BYTES and array.dtype in _NATIVE
+
+
+def _places(constants: Mapping[str, Array]) -> dict[str, tuple[Path, int]]:
+    """Files and offsets of the constants that ONNX Runtime is to map itself: of arrays in memory
+    it keeps copies, which only small models can afford."""
+    large = {name: array for name, array in constants.items() if _is_large(array)}
+    if sum(array.nbytes for array in large.values()) < _LARGE_BYTES:
+        return {}
+    found = {name: place_of(array) for name, array in large.items()}
+    return {name: place for name, place in found.items() if place is not None}
 
 
 def reason_of(error: Exception) -> str:

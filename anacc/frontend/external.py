@@ -117,6 +117,21 @@ def external_file(tensor: TensorProto, folder: Path | None) -> Path:
     return path
 
 
+def place_of(array: Array) -> tuple[Path, int] | None:
+    """The file that an array is mapped from, and the offset of its first element in bytes.
+
+    None if it is mapped from none, or is not the elements of a stretch of the file in order.
+    """
+    if not array.flags.c_contiguous:
+        return None
+    owner: Any = array
+    while owner is not None and not isinstance(owner, np.memmap):
+        owner = getattr(owner, "base", None)
+    if owner is None or owner.filename is None:
+        return None
+    return Path(owner.filename), int(owner.offset) + array.ctypes.data - owner.ctypes.data
+
+
 def _entries(tensor: TensorProto) -> dict[str, str]:
     return {entry.key: entry.value for entry in tensor.external_data}
 

@@ -163,8 +163,9 @@ def _import(original: Original, constants: Mapping[str, Known], way: Hypothesis)
         scope.values[f"%{entry.name}"] = Value(f"%{entry.name}", facts.types[entry.name])
     products = dynamic_products(nodes, facts.values, outputs.values())
     within = {proto.name: proto for found in products.values() for proto in found.nodes[:-1]}
+    tensors = frozenset(facts.types)
     for proto in nodes:
-        each = Node(proto, version, facts, used, scope, frozenset(facts.types))
+        each = Node(proto, version, facts, used, scope, tensors)
         if each.name in products:
             _import_product(each, products[each.name], within)
         elif each.name not in within:

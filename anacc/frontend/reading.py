@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import mmap
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from anacc.files import open_regular
 from anacc.frontend.external import Array, array_of, dense_array_of, embed, external_file
 from anacc.frontend.functions import expand_functions
 from anacc.frontend.kinds import kind_of
+from anacc.frontend.mapped import without_raw_data
 from anacc.frontend.ordering import inner_graphs, name_nodes, sort_nodes
 from anacc.host_values import is_kind
 
@@ -65,7 +67,7 @@ def read(model: str | Path | ModelProto) -> Original:
         ModelError: if it is missing, damaged, not ONNX, or of an unknown version.
     """
     if isinstance(model, ModelProto):
-        proto, folder = ModelProto(), None
+        proto, folder, mapped = ModelProto(), None, dict[str, Array]()
         proto.CopyFrom(model)
         label = "the model"
         _check_depth(proto)
@@ -81,11 +83,13 @@ def read(model: str | Path | ModelProto) -> Original:
         data = _bytes_of(path)
         digest, label, folder = hashlib.sha256(data), f"`{path}`", path.parent
         proto = ModelProto()
+        less = without_raw_data(data, path)
+        mapped = less.arrays if less is not None else {}
         try:
-            proto.ParseFromString(data)
+            proto.ParseFromString(less.data if less is not None else bytes(data))
         except (DecodeError, ValueError) as error:
             raise ModelError(f"{label} is not an ONNX model, or is truncated") from error
-        del data
+        del data, less
     _check_version(proto, label)
     proto.graph.name = proto.graph.name or "graph"
     holders: list[GraphProto | FunctionProto] = [proto.graph, *proto.functions]
@@ -98,7 +102,7 @@ def read(model: str | Path | ModelProto) -> Original:
             raise ModelError(f"`{file.name}` cannot be read: {error.strerror}") from error
     for holder in holders:
         embed(holder, folder)
-    constants = _take_constants(proto, folder)
+    constants = _take_constants(proto, folder, mapped)
     # Only a new message gives back the memory of what was taken out of the old one.
     slim = ModelProto()
     slim.CopyFrom(proto)
@@ -125,17 +129,19 @@ def _check_depth(proto: ModelProto) -> None:
         pending += [(inner, depth + 1) for node in holder.node for inner in inner_graphs(node)]
 
 
-def _bytes_of(path: Path) -> bytes:
+def _bytes_of(path: Path) -> memoryview:
+    """The content of a file, memory mapped."""
     if path.is_dir():
         raise ModelError(f"`{path}` is a folder, not an ONNX model")
     try:
         with open_regular(path) as stream:
-            if os.fstat(stream.fileno()).st_size > _MAX_BYTES:
+            size = os.fstat(stream.fileno()).st_size
+            if size > _MAX_BYTES:
                 raise ModelError(
                     f"`{path}` is larger than 2 GiB, the limit of ONNX files",
                     "save it with its weights as external data",
                 )
-            data = stream.read()
+            data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
     except FileNotFoundError:
         raise ModelError(f"`{path}` does not exist") from None
     except (OSError, ValueError) as error:
@@ -143,7 +149,7 @@ def _bytes_of(path: Path) -> bytes:
         raise ModelError(f"`{path}` cannot be read: {reason}") from error
     if not data:
         raise ModelError(f"`{path}` is empty")
-    return data
+    return memoryview(data)
 
 
 def _check_version(proto: ModelProto, label: str) -> None:
@@ -268,13 +274,19 @@ def _external(holder: GraphProto | FunctionProto) -> list[TensorProto]:
     return found
 
 
-def _take_constants(proto: ModelProto, folder: Path | None) -> dict[str, Array]:
-    """Move the initialisers out of the graph, and drop the inputs that only give them types."""
+def _take_constants(
+    proto: ModelProto, folder: Path | None, mapped: Mapping[str, Array]
+) -> dict[str, Array]:
+    """Move the initialisers out of the graph, and drop the inputs that only give them types.
+
+    Those that are `mapped` are not in the graph as a whole.
+    """
     constants: dict[str, Array] = {}
     for tensor in proto.graph.initializer:
         if tensor.name in constants:
             raise ModelError(f"initialiser `{tensor.name}` is defined twice")
-        constants[tensor.name] = array_of(tensor, folder)
+        known = mapped.get(tensor.name)
+        constants[tensor.name] = array_of(tensor, folder) if known is None else known
     for sparse in proto.graph.sparse_initializer:
         if sparse.values.name in constants:
             raise ModelError(f"initialiser `{sparse.values.name}` is defined twice")

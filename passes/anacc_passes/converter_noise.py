@@ -16,6 +16,7 @@ all others larger, may lose less.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,8 @@ from anacc.ir.cells import CELLS
 from anacc.targets import Target
 from anacc_passes.formats import MOVES
 
+AT_ONCE = 2**22
+"""Weights that are held in binary64 at once."""
 _KEEPING = ("max_pool", "identity", *MOVES)  # ops whose result has the scale of their operand
 
 
@@ -54,21 +57,27 @@ def converter_noise(module: Module, target: Target, read_mode: str) -> dict[str,
     return found
 
 
-def _matrix(module: Module, op: Op) -> npt.NDArray[np.float64] | None:
+def _matrix(module: Module, op: Op) -> npt.NDArray[Any] | None:
     """The weights of an op, shape (rows of one column, columns); None if it has none."""
     if op.kind not in ("conv", "linear", "crossbar", *CELLS):
         return None
-    weight = module.constants[op.operands[1]].astype(np.float64)
+    weight = module.constants[op.operands[1]]
     if op.kind in ("conv", "crossbar"):
         return weight.reshape(len(weight), -1).T
     return weight if op.kind == "linear" else weight.reshape(-1, weight.shape[-1]).T
 
 
-def _ratio(weight: npt.NDArray[np.float64], target: Target) -> float:
+def _ratio(weight: npt.NDArray[Any], target: Target) -> float:
     """Row tiles * sum_j s_j^2 / ||W||^2."""
-    largest = np.abs(weight).max(axis=0, initial=0.0)
-    energy = float(np.square(weight).sum())
+    rows, columns = weight.shape
+    step = max(1, AT_ONCE // max(1, rows))
+    ranges = energy = 0.0
+    for first in range(0, columns, step):
+        some = weight[:, first : first + step].astype(np.float64)
+        largest = np.abs(some).max(axis=0, initial=0.0)
+        ranges += float(np.square(largest / target.crossbar.g_max.value).sum())
+        energy += float(np.square(some).sum())
     if energy == 0:
         return 0.0
-    tiles = -(-len(weight) // target.crossbar.rows.value)
-    return tiles * float(np.square(largest / target.crossbar.g_max.value).sum()) / energy
+    tiles = -(-rows // target.crossbar.rows.value)
+    return float(tiles * ranges / energy)

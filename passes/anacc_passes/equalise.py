@@ -115,8 +115,9 @@ class Equalise:
 
     def __call__(self, module: Module) -> Module:
         """Apply the rules."""
+        producers = module.producers()
         largest = {
-            name: np.zeros(module.constants[module.producers()[name].operands[1]].shape[0])
+            name: np.zeros(module.constants[producers[name].operands[1]].shape[0])
             for name in _equalisable(module)
         }
 
@@ -145,7 +146,7 @@ class Equalise:
         self, module: Module, factors: Mapping[str, Array], largest: Mapping[str, Array]
     ) -> dict[str, float]:
         """The scales of the equalised values; the largest magnitude, and so minmax, stays."""
-        if self.method == "minmax":
+        if self.method == "minmax" or not factors:
             return {}
         noise = self.noise(module) if self.noise is not None else {}
         seen = {

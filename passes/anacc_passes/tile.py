@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from anacc.ir import Level, Module
+from anacc.errors import IrError
+from anacc.ir import Level, Module, Op
 from anacc.ir.cells import CELLS
 from anacc.targets import Target
 from anacc_passes.formats import BORDERS, MOVES, POINTWISE, demands
+from anacc_passes.parallel import Crew, cpus, one_blas_thread
 from anacc_passes.tiling.border import describe, enter, leave, lower_border, lower_host
 from anacc_passes.tiling.builder import Builder
 from anacc_passes.tiling.crossbar import lower_crossbar
@@ -54,31 +56,30 @@ class Tile:
             CompileError: if a layer needs a unit that the target does not have.
         """
         samples = Samples.of(module, self.feeds) if self.feeds else None
-        if self.row_copies:
-            lowered = self._lower(module, samples, row_copies=True)
-            if sum(op.kind == "tile" for op in lowered.ops) <= self.chips * self.target.cores:
-                return lowered
-        return self._lower(module, samples, row_copies=False)
+        lowered = self._lower(module, samples, row_copies=True) if self.row_copies else None
+        lowered = lowered or self._lower(module, samples, row_copies=False)
+        if lowered is None:
+            raise IrError("only tiles whose rows have copies can be too many")
+        return lowered
 
-    def _lower(self, module: Module, samples: Samples | None, row_copies: bool) -> Module:
-        builder = Builder(module, self.target, self.read_mode, samples, self.correction, row_copies)
-        demanded = _chip_demands(module)
-        whole = _host_demands(module)
-        for value in module.inputs:
-            for channel, border in enter(builder, value, demanded[value], whole[value]):
-                builder.emit("input", (), (channel,), (), **border)
-        for op in module.ops:
-            if op.kind == "host":
-                lower_host(builder, op, demanded, whole)
-            elif op.kind in CELLS:
-                builder.tokens.update(lower_recurrent(builder, op, demanded))
-            elif op.results[0] not in builder.between:
-                result = op.results[0]
-                lower = _LOWER[op.kind]
-                builder.tokens[result] = lower(builder, op, demanded[result])
-        for name, value in module.outputs:
-            channel, layout = leave(builder, value, ())
-            builder.emit("output", (channel,), (), (), **describe(builder, value, name, layout))
+    def _lower(self, module: Module, samples: Samples | None, row_copies: bool) -> Module | None:
+        """The lowered module; None where rows have copies and there are more tiles than cores."""
+        with one_blas_thread(), Crew(cpus()) as crew:
+            builder = Builder(
+                module, self.target, self.read_mode, samples, self.correction, row_copies, crew
+            )
+            demanded = _chip_demands(module)
+            whole = _host_demands(module)
+            for value in module.inputs:
+                for channel, border in enter(builder, value, demanded[value], whole[value]):
+                    builder.emit("input", (), (channel,), (), **border)
+            for op in module.ops:
+                _lower_op(builder, op, demanded, whole)
+                if row_copies and builder.tiles > self.chips * self.target.cores:
+                    return None
+            for name, value in module.outputs:
+                channel, layout = leave(builder, value, ())
+                builder.emit("output", (channel,), (), (), **describe(builder, value, name, layout))
         return replace(
             module,
             level=Level.CHIP,
@@ -89,6 +90,19 @@ class Tile:
             ops=tuple(builder.ops),
             held=held_tensors(builder),
         )
+
+
+def _lower_op(
+    builder: Builder, op: Op, demanded: dict[str, frozenset[str]], whole: dict[str, bool]
+) -> None:
+    if op.kind == "host":
+        lower_host(builder, op, demanded, whole)
+    elif op.kind in CELLS:
+        builder.tokens.update(lower_recurrent(builder, op, demanded))
+    elif op.results[0] not in builder.between:
+        result = op.results[0]
+        lower = _LOWER[op.kind]
+        builder.tokens[result] = lower(builder, op, demanded[result])
 
 
 _LOWER = {

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from anacc.ir.parse import parse_module
 from anacc.targets.adc import AdcSettings
 from anacc_passes.tile import Tile
-from anacc_passes.tiling.full_scale import ENOUGH, STEPS, Choice, choose
+from anacc_passes.tiling.full_scale import ENOUGH, STEPS, Choice, choose, converted
 from anacc_passes.tiling.matrix import weight_codes
 from tests.passes.chip_interpreter import Array
 from tests.passes.chips import target
@@ -249,3 +249,23 @@ def test_calibration_data_decide(text: str, mode: str, code: float, cells: float
     (op,) = (op for op in lowered.ops if op.kind == "tile")
     adc = SEVERAL.adc_settings(mode, cells, False)
     assert (op.integer("multiplier"), op.integer("shift")) == (adc.a, adc.b)
+
+
+@pytest.mark.parametrize("phases", [1, 4])
+@pytest.mark.parametrize("bits", [1, 15, 30])
+def test_converters_count_as_the_integers_of_the_specification(phases: int, bits: int) -> None:
+    """Also where the products are too large for binary64 to be exact."""
+    rng = np.random.default_rng(bits)
+    for shift in (1, 20, 40):
+        adc = AdcSettings(phases, int(rng.integers(2 ** (bits - 1), 2**bits)), shift, 900)
+        inputs = rng.integers(-127, 128, (20, 200)).astype(np.float32)
+        codes = rng.integers(-127, 128, (200, 9)).astype(np.int8)
+        products = inputs.astype(np.int64)[:, :, np.newaxis] * codes.astype(np.int64)
+        parts = [np.maximum(products, 0).sum(1), np.maximum(-products, 0).sum(1)]
+        if phases == 1:
+            difference = parts[0] - parts[1]
+            parts = [np.maximum(difference, 0), np.maximum(-difference, 0)]
+        plus, minus = ((part * adc.a + (1 << (shift - 1))) >> shift for part in parts)
+        counts, clipped = converted(adc, inputs, codes)
+        np.testing.assert_array_equal(counts, np.minimum(plus, 900) - np.minimum(minus, 900))
+        np.testing.assert_array_equal(clipped, np.maximum(plus, minus).max(0) > 900)

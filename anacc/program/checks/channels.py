@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from anacc.program.checks.fault import fault, stream_fault
-from anacc.program.graph import stream_borders, traffic
+from anacc.program.graph import readers, stream_borders, traffic, writers
 from anacc.program.image import Image
 from anacc.program.model import Code
 from anacc.program.names import shown
@@ -18,20 +18,19 @@ def check_channels(image: Image) -> None:
         ProgramError: a channel breaks this.
     """
     code, moved = image.code, traffic(image.code, image.manifest)
-    for number in range(len(code.channels)):
-        writers = [position for position, sent in enumerate(moved.sent) if number in sent]
-        readers = [position for position, taken in enumerate(moved.received) if number in taken]
-        if len(writers) != 1:
-            raise fault(f"channel {number} has {len(writers)} writers, not one")
-        if not readers:
+    ends = zip(writers(moved), readers(moved), strict=True)
+    for number, (sources, sinks) in enumerate(ends):
+        if len(sources) != 1:
+            raise fault(f"channel {number} has {len(sources)} writers, not one")
+        if not sinks:
             raise fault(f"channel {number} has no reader")
-        (writer,) = writers
-        if writer in readers:
+        (writer,) = sources
+        if writer in sinks:
             raise stream_fault(
                 writer, code.streams[writer], f"both writes and reads channel {number}"
             )
         tokens = moved.sent[writer][number]
-        for reader in readers:
+        for reader in sinks:
             taken = moved.received[reader][number]
             if taken != tokens:
                 raise stream_fault(

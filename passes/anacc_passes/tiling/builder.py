@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,8 @@ from anacc.ir import Channel, Module, Op, Value
 from anacc.ir.module import AttributeValue
 from anacc.targets import Target
 from anacc_passes.formats import nonnegative
+from anacc_passes.parallel import Crew
+from anacc_passes.spool import Spool
 from anacc_passes.tiling.layout import Layout, Nest, layouts
 from anacc_passes.tiling.samples import Samples
 from anacc_passes.tiling.views import chains
@@ -54,9 +56,13 @@ class Builder:
         correction: what the LDPU undoes of the errors of codes and converters, one of
             `anacc_passes.tiling.correction.METHODS`.
         row_copies: whether rows that a tile leaves free may hold copies of its rows.
+        crew: does what does not depend on order.  Ops, constants and values are complete when all
+            its jobs are done.
         tokens: what layer values have become.
         tensors: channels of whole host tensors, by layer value.
         grids: scale and zero point of the integers of host tensors, by layer value.
+        tiles: how many tiles there are so far.
+        spool: keeps the weight codes.
     """
 
     module: Module
@@ -65,12 +71,16 @@ class Builder:
     samples: Samples | None = None
     correction: str = "none"
     row_copies: bool = False
+    crew: Crew = field(default_factory=lambda: Crew(1))
     ops: list[Op] = field(default_factory=list)
     values: dict[str, Value] = field(default_factory=dict)
     constants: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
     tokens: dict[str, Tokens] = field(default_factory=dict)
     tensors: dict[str, str] = field(default_factory=dict)
     grids: dict[str, tuple[float, int]] = field(default_factory=dict)
+    tiles: int = 0
+    spool: Spool = field(default_factory=Spool)
+    _last: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.layouts = layouts(self.module)
@@ -90,22 +100,25 @@ class Builder:
             tokens: tokens of one sample.
             scale: real value of one unit of an element.
         """
-        name = stem
-        count = 1
-        while name in self.values:
-            count += 1
-            name = f"{stem}#{count}"
+        name = self._unused(stem, self.values)
         self.values[name] = Value(name, Channel(form, size, tokens), scale)
         return name
 
     def constant(self, stem: str, array: npt.NDArray[Any]) -> str:
         """A new constant; its name is the stem, made unique."""
-        name = f"@{stem}"
-        count = 1
-        while name in self.constants:
-            count += 1
-            name = f"@{stem}#{count}"
+        name = self._unused(f"@{stem}", self.constants)
         self.constants[name] = array
+        return name
+
+    def _unused(self, stem: str, taken: Container[str]) -> str:
+        """The stem, with the lowest number behind it, from 2 on, that makes it unique."""
+        name, count = stem, self._last.get(stem, 1)
+        if count > 1 or name in taken:
+            # Names stay taken, so that the search goes on where it ended.
+            count += 1
+            while (name := f"{stem}#{count}") in taken:
+                count += 1
+        self._last[stem] = count
         return name
 
     def emit(
@@ -117,7 +130,18 @@ class Builder:
         **attributes: AttributeValue,
     ) -> None:
         """Add a chip op."""
+        self.tiles += kind == "tile"
         self.ops.append(Op(kind, tuple(operands), tuple(results), attributes, origins))
+
+    def complete(self, index: int, attributes: Mapping[str, AttributeValue]) -> None:
+        """Give an op that was added the attributes that it still lacks."""
+        op = self.ops[index]
+        self.ops[index] = replace(op, attributes={**op.attributes, **attributes})
+
+    def rescale(self, name: str, scale: float) -> None:
+        """Set the scale of a channel whose scale was not known when it was added."""
+        if name:
+            self.values[name] = replace(self.values[name], scale=scale)
 
     def type(self, name: str) -> Channel:
         """The type of a channel."""

@@ -16,9 +16,8 @@ and one copy serve.  The arithmetic is that of docs/numerics.md.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -30,16 +29,41 @@ from anacc_passes.tiling.samples import Vectors
 
 Array = npt.NDArray[Any]
 Coded = tuple[npt.NDArray[np.int8], npt.NDArray[np.float64]]
-Coding = Callable[[float], Coded]
-"""Weight codes, shape (rows, columns), and what one code of each column is worth, shape (columns,),
-where the largest weight of each column takes a given share of the conductance range: with less than
-1 the column uses a part of the range, with more than 1 its largest weights saturate."""
+
+
+class Coding(Protocol):
+    """Weights as codes."""
+
+    def __call__(self, share: float, columns: npt.NDArray[np.int64] | None = None) -> Coded:
+        """Weight codes, (rows, columns), and what one code of each column is worth, (columns,).
+
+        Args:
+            share: of the conductance range, what the largest weight of each column takes: with less
+                than 1 the column uses a part of the range, with more than 1 its largest weights
+                saturate.
+            columns: those that are wanted; None: all.
+        """
+        ...
+
 
 BEST = 100.0  # dB
 EXACT = 2**24  # integers up to it are binary32 numbers
 ENOUGH = 40.0  # dB: what 8-bit codes of inputs and weights leave
 CLOSE = 1.0  # dB
 STEPS = 8  # shares of the range that are tried on either side, each 2^(1/2) of the one before
+
+
+@dataclass(frozen=True)
+class Driven:
+    """What a tile gives on calibration vectors.
+
+    Attributes:
+        product: of the real inputs (in units of their code) and weights, shape (n, columns).
+        counts: what the converters give, shape (n, columns).
+    """
+
+    product: npt.NDArray[np.float64]
+    counts: Array
 
 
 @dataclass(frozen=True)
@@ -53,6 +77,7 @@ class Choice:
         snr: signal-to-noise ratio of the converted product in dB, at most `BEST`; None if there are
             no vectors to measure it on.
         copies: how often the tile holds its rows.
+        driven: what the tile gives on the vectors, if there are any.
     """
 
     adc: AdcSettings
@@ -60,6 +85,7 @@ class Choice:
     scale: npt.NDArray[np.float64]
     snr: float | None
     copies: int = 1
+    driven: Driven | None = None
 
 
 def choose(
@@ -97,10 +123,11 @@ def choose(
     found: list[tuple[float, Choice]] = []
     for copies in _numbers(most_copies):
         for adc in settings:
-            (codes, scale), error = _fit(drive, adc, coding, copies)
+            (codes, scale), counts, error = _fit(drive, adc, coding, copies)
             total = float(square @ error)
             snr = _decibels(signal, total)
-            found.append((total, Choice(adc, codes, scale, snr, copies)))
+            driven = Driven(drive.product, counts)
+            found.append((total, Choice(adc, codes, scale, snr, copies, driven)))
         best = min(found, key=lambda each: each[0])
         if best[1].snr is not None and best[1].snr >= ENOUGH:
             return best[1]
@@ -131,7 +158,7 @@ class _Drive:
 
     @classmethod
     def of(cls, vectors: Vectors, weight: Array, zero: int, most_copies: int) -> _Drive:
-        product = (vectors.astype(np.float64) - zero) @ weight.astype(np.float64)
+        product = (vectors.astype(np.float64) - zero) @ weight.astype(np.float64, copy=False)
         return cls(input_codes(vectors, most_copies), product, zero)
 
     def times(self, copies: int) -> _Drive:
@@ -146,8 +173,11 @@ def input_codes(vectors: Vectors, copies: int) -> Array:
     return np.asarray(codes, np.float32 if exact else np.float64)
 
 
-def _fit(drive: _Drive, adc: AdcSettings, coding: Coding, copies: int) -> tuple[Coded, Array]:
-    """The codes of all columns, and the squared error of each column, with copies of the rows.
+def _fit(
+    drive: _Drive, adc: AdcSettings, coding: Coding, copies: int
+) -> tuple[Coded, Array, Array]:
+    """The codes of all columns, what converters give, and the squared error of each column, with
+    copies of the rows.
 
     The whole range comes first.  A column whose sums clip with it goes on to smaller and smaller
     shares, until nothing clips: from there on, only resolution could be lost.  Any other column
@@ -155,35 +185,42 @@ def _fit(drive: _Drive, adc: AdcSettings, coding: Coding, copies: int) -> tuple[
     vectors than rows, which do not show what each weight is for.
     """
     drive = drive.times(copies)
-    whole = coding(1.0)
-    codes, scale = whole[0].copy(), whole[1].copy()
-    least, clipped = _errors(drive, adc, codes, scale, np.arange(len(scale)))
+    codes, scale = coding(1.0)
+    counts, least, clipped = _errors(drive, adc, codes, scale)
     for step in (-1, 1):
         left = np.flatnonzero(clipped if step < 0 else ~clipped)
         if step > 0 and len(drive.codes) < len(codes):
             break
         for part in range(1, STEPS + 1):
-            coded = coding(2.0 ** (step * part / 2))
-            tried, worth = coded[0][:, left], coded[1][left]
-            error, clips = _errors(drive, adc, tried, worth, left)
+            if not left.size:
+                break
+            tried, worth = coding(2.0 ** (step * part / 2), left)
+            read, error, clips = _errors(drive, adc, tried, worth, left)
             better = error < least[left]
             places = left[better]
             codes[:, places], scale[places] = tried[:, better], worth[better]
-            least[places] = error[better]
+            counts[:, places], least[places] = read[:, better], error[better]
             left = left[clips] if step < 0 else places
-            if not left.size:
-                break
-    return (codes, scale), least / copies**2
+    return (codes, scale), counts, least / copies**2
 
 
 def _errors(
-    drive: _Drive, adc: AdcSettings, codes: Array, scale: Array, columns: Array
-) -> tuple[Array, Array]:
-    """The squared error of each of some columns, and whether some sum of it clips."""
+    drive: _Drive,
+    adc: AdcSettings,
+    codes: Array,
+    scale: Array,
+    columns: npt.NDArray[np.int64] | None = None,
+) -> tuple[Array, Array, Array]:
+    """What converters give, the squared error of each of some columns, and whether some sum of it
+    clips."""
     counts, clipped = converted(adc, drive.codes, codes)
-    of_zero = drive.zero * codes.sum(axis=0, dtype=np.int64)
-    read = (counts * (2.0**adc.b / adc.a) - of_zero) * scale
-    return np.square(read - drive.product[:, columns]).sum(axis=0), clipped
+    product = drive.product if columns is None else drive.product[:, columns]
+    error = counts * (2.0**adc.b / adc.a)
+    if drive.zero:
+        error -= drive.zero * codes.sum(axis=0, dtype=np.int64)
+    error *= scale
+    error -= product
+    return counts, np.square(error, out=error).sum(axis=0), clipped
 
 
 def converted(adc: AdcSettings, inputs: Array, codes: npt.NDArray[np.int8]) -> tuple[Array, Array]:
@@ -195,26 +232,41 @@ def converted(adc: AdcSettings, inputs: Array, codes: npt.NDArray[np.int8]) -> t
         codes: of weights, shape (rows, columns).
 
     Returns:
-        counts, shape (n, columns), and whether some conversion of a column was clipped, (columns,).
+        counts, float64 of shape (n, columns), and whether some conversion of a column was clipped,
+        shape (columns,).
     """
     weights = codes.astype(inputs.dtype)
-    signed = (inputs @ weights).astype(np.int64)
+    signed = (inputs @ weights).astype(np.float64)
     if adc.phases == 4:
-        magnitude = (np.abs(inputs) @ np.abs(weights)).astype(np.int64)
-        plus, minus = (
-            _rounded(adc, (magnitude + signed) >> 1),
-            _rounded(adc, (magnitude - signed) >> 1),
-        )
-        counts = np.minimum(plus, adc.c_max) - np.minimum(minus, adc.c_max)
-        beyond = np.maximum(plus, minus)
+        magnitude = (np.abs(inputs) @ np.abs(weights)).astype(np.float64)
+        plus = _rounded(adc, magnitude + signed, 2)
+        minus = _rounded(adc, np.subtract(magnitude, signed, out=magnitude), 2)
+        beyond = np.maximum(plus.max(axis=0, initial=0), minus.max(axis=0, initial=0))
+        np.minimum(plus, adc.c_max, out=plus)
+        np.minimum(minus, adc.c_max, out=minus)
+        counts = np.subtract(plus, minus, out=plus)
     else:
-        beyond = _rounded(adc, np.abs(signed))
-        counts = np.sign(signed) * np.minimum(beyond, adc.c_max)
-    return counts, beyond.max(axis=0, initial=0) > adc.c_max
+        counts = _rounded(adc, np.abs(signed), 1)
+        beyond = counts.max(axis=0, initial=0)
+        np.minimum(counts, adc.c_max, out=counts)
+        np.copysign(counts, signed, out=counts)
+    return counts, beyond > adc.c_max
 
 
-def _rounded(adc: AdcSettings, charge: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    return (charge * adc.a + (1 << (adc.b - 1))) >> adc.b
+def _rounded(adc: AdcSettings, charge: Array, divisor: int) -> Array:
+    """(q * a + 2^(b-1)) >> b for q = charge / divisor, an integer that is not negative.
+
+    `charge` is float64, and may be overwritten.  Its arithmetic is exact where q * a + 2^(b-1) is
+    below 2^53, for all it does is to multiply by a and by a power of two and to add one half; where
+    that is larger, integers compute it.
+    """
+    largest = int(charge.max(initial=0)) // divisor * adc.a + (1 << (adc.b - 1))
+    if largest < 2**53:
+        charge *= adc.a / (divisor * 2.0**adc.b)
+        charge += 0.5
+        return np.floor(charge, out=charge)
+    whole = charge.astype(np.int64) // divisor
+    return np.asarray((whole * adc.a + (1 << (adc.b - 1))) >> adc.b, np.float64)
 
 
 def _decibels(signal: float, error: float) -> float:

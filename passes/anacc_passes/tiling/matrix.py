@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import partial as later
 from typing import Any
 
 import numpy as np
@@ -20,10 +20,12 @@ from anacc_passes.ranges import LARGEST_CODE
 from anacc_passes.regions import Region
 from anacc_passes.tiling.builder import Builder
 from anacc_passes.tiling.correction import correction
-from anacc_passes.tiling.full_scale import choose, converted, input_codes
+from anacc_passes.tiling.full_scale import Driven, choose
 from anacc_passes.tiling.samples import Vectors
 
 FloatArray = npt.NDArray[Any]
+_LATER = np.zeros(0, np.int8)
+"""Stands for a constant that `_fill` computes."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,7 @@ class RowTile:
         scale: real value of one count of each column, shape (columns,).
         shift: real value of what the inputs' zero points add to each column, shape (columns,).
         copies: how often the tile holds its rows.
+        driven: what the calibration vectors give, if there are any.
     """
 
     item: Inputs
@@ -118,15 +121,14 @@ class RowTile:
     scale: FloatArray
     shift: FloatArray
     copies: int = 1
-
-    def counts(self, vectors: Vectors) -> FloatArray:
-        """What the converters give for inputs in units of their code: (n, rows) to (n, columns)."""
-        driven = input_codes(vectors, self.copies) * self.copies
-        return converted(self.adc, driven, self.codes)[0]
+    driven: Driven | None = None
 
 
 def weight_codes(
-    weight: FloatArray, largest: int, share: float = 1.0
+    weight: FloatArray,
+    largest: int,
+    share: float = 1.0,
+    columns: npt.NDArray[np.int64] | None = None,
 ) -> tuple[npt.NDArray[np.int8], FloatArray]:
     """Codes in [-largest, largest] and the scale of each column; a column of zeros has scale 0.
 
@@ -138,17 +140,23 @@ def weight_codes(
         largest: the code of the largest conductance, at most 127.
         share: of the conductance range that the largest weight of a column takes; beyond 1, weights
             saturate.
+        columns: those that are wanted; None: all.
     """
+    if columns is not None:
+        weight = weight[:, columns]
     if weight.dtype.kind == "i" and largest == LARGEST_CODE and share == 1:
         kept = np.clip(weight.astype(np.int64), -largest, largest)
         peak = np.abs(kept).max(axis=0, initial=0)
         times = largest // np.maximum(peak, 1)
         return (kept * times).astype(np.int8), np.where(peak > 0, 1.0 / times, 0.0)
-    weight = weight.astype(np.float64, copy=False)
-    scale = np.abs(weight).max(axis=0, initial=0.0).astype(np.float64) / (largest * share)
-    divisor = np.where(scale > 0, scale, 1.0)
-    codes = np.clip(np.rint(weight / divisor), -largest, largest).astype(np.int8)
-    return codes, scale
+    low, high = (edge(axis=0, initial=0) for edge in (weight.min, weight.max))
+    peaks = np.maximum(high.astype(np.float64), -low.astype(np.float64))
+    scale = peaks / (largest * share)
+    found = np.divide(weight, np.where(scale > 0, scale, 1.0), dtype=np.float64)
+    np.rint(found, out=found)
+    if share > 1:  # else the largest weight is the largest code
+        np.clip(found, -largest, largest, out=found)
+    return found.astype(np.int8), scale
 
 
 def row_tile(builder: Builder, weight: FloatArray, item: Inputs, factor: FloatArray) -> RowTile:
@@ -160,7 +168,7 @@ def row_tile(builder: Builder, weight: FloatArray, item: Inputs, factor: FloatAr
         item: what drives the rows.
         factor: what each column is multiplied by behind the product, shape (columns,).
     """
-    coding = partial(weight_codes, weight, builder.target.crossbar.g_max.value)
+    coding = later(weight_codes, weight, builder.target.crossbar.g_max.value)
     free = builder.target.crossbar.rows.value // len(weight) if builder.row_copies else 1
     choice = choose(
         builder.target,
@@ -177,7 +185,7 @@ def row_tile(builder: Builder, weight: FloatArray, item: Inputs, factor: FloatAr
     charge = item.scale * choice.scale * factor  # real value of one unit of charge of one copy
     shift = item.zero * choice.codes.sum(axis=0, dtype=np.int64) * charge
     scale = 2.0**adc.b / adc.a * charge / copies
-    return RowTile(item, choice.codes, adc, choice.snr, scale, shift, copies)
+    return RowTile(item, choice.codes, adc, choice.snr, scale, shift, copies, choice.driven)
 
 
 def column_of_tiles(
@@ -215,74 +223,48 @@ def column_of_tiles(
         For each piece of the last row tile channels of codes and of binary16 values, "" where not
         wanted.
     """
-    first_row = inputs[0].rows[0]
-    tiles = [
-        row_tile(builder, weight[a - first_row : b - first_row], item, ldpu.scale)
-        for item in inputs
-        for a, b in [item.rows]
-    ]
-    tiles, ldpu = _corrected(builder, tiles, weight, ldpu)
-    ldpu = _with_zero_points(ldpu, tiles)
-    gain = _gain(tiles, ldpu)
-    unit = ldpu.result_scale * gain
-    results: list[tuple[str, str]] = []
     if pieces is None:
-        pieces = [(Piece(columns),)] * len(tiles)
-    for tile, cut in zip(tiles, pieces, strict=True):
-        last = tile is tiles[-1]
+        pieces = [(Piece(columns),)] * len(inputs)
+    results: list[tuple[str, str]] = []
+    ops: list[list[int]] = []
+    sums: list[str] = []  # channels of partial sums, of which the unit is not known yet
+    for item, cut in zip(inputs, pieces, strict=True):
+        first, last = item is inputs[0], item is inputs[-1]
         partials = tuple(values for _, values in results)
         if partials:
             partials = builder.regroup(partials, tuple(piece.width for piece in cut), origins)
-        rows = tile.item.rows
+            sums += partials
+        forms = ldpu.forms if last else frozenset({"f16"})
+        stem_of_piece, scale = (stem, ldpu.result_scale) if last else (f"{stem}.partial", None)
         results = []
+        ops.append([])
         for number, piece in enumerate(cut):
-            begin, end = piece.columns
-            chosen = slice(begin - columns[0], end - columns[0])
-            where = f"{layer} rows {rows[0]}:{rows[1]} columns {begin}:{end}"
-            codes = tile.codes[:, chosen]
-            constants = [
-                builder.constant(f"{stem[1:]}.codes", np.tile(codes, (tile.copies, 1))),
-                builder.constant(f"{stem[1:]}.scale", binary16(tile.scale[chosen] / unit, where)),
-                "",
-            ]
-            if not partials:
-                offset = binary16(ldpu.offset[chosen] / unit, where)
-                constants[2] = builder.constant(f"{stem[1:]}.offset", offset)
-            residual = ldpu.residuals[number] if last and ldpu.residuals else ""
-            forms = ldpu.forms if last else frozenset({"f16"})
-            name, scale = (stem, ldpu.result_scale) if last else (f"{stem}.partial", unit)
-            pair = (
-                builder.channel(f"{name}.i8", "i8", piece.width, tokens, scale)
-                if "i8" in forms
-                else "",
-                builder.channel(f"{name}.f16", "f16", piece.width, tokens, scale)
-                if "f16" in forms
-                else "",
+            names = ("codes", "scale", *(["offset"] if first else []))
+            constants = [builder.constant(f"{stem[1:]}.{name}", _LATER) for name in names]
+            i8, f16 = (
+                builder.channel(f"{stem_of_piece}.{form}", form, piece.width, tokens, scale)
+                if form in forms
+                else ""
+                for form in ("i8", "f16")
             )
-            results.append(pair)
+            results.append((i8, f16))
+            sums += [] if last else [f16]
+            residual = ldpu.residuals[number] if last and ldpu.residuals else ""
+            before = partials[number] if partials else ""
+            ops[-1].append(len(builder.ops))
             builder.emit(
                 "tile",
-                (*constants, partials[number] if partials else "", residual, *tile.item.parts),
-                pair,
+                (*constants, *([] if first else [""]), before, residual, *item.parts),
+                (i8, f16),
                 origins,
                 layer=layer,
-                weight_rows=rows,
+                weight_rows=item.rows,
                 weight_columns=piece.columns,
-                cells=tile.copies * codes.size // ldpu.diagonal,
-                phases=tile.adc.phases,
-                multiplier=tile.adc.a,
-                shift=tile.adc.b,
-                maximum=tile.adc.c_max,
-                residual_scale=ldpu.residual_scale / unit if residual else 0.0,
-                activation=ldpu.activation if last else "none",
-                low=ldpu.low / unit if last else 0.0,
-                high=ldpu.high / unit if last else 0.0,
-                gain=gain if last else 1.0,
-                recurrent=tile.item.recurrent,
-                **({} if tile.snr is None else {"snr": tile.snr}),
-                **({} if tile.copies == 1 else {"copies": tile.copies}),
+                recurrent=item.recurrent,
                 **_place(piece.place),
             )
+    job = later(_fill, builder, ops, tuple(sums), weight, tuple(inputs), columns[0], ldpu)
+    builder.crew.give(job)
     return results
 
 
@@ -293,13 +275,67 @@ def _place(region: Region | None) -> dict[str, int]:
     return {"crossbar": region.crossbar, "row": region.row, "column": region.column}
 
 
+def _fill(
+    builder: Builder,
+    ops: Sequence[Sequence[int]],
+    sums: Sequence[str],
+    weight: FloatArray,
+    inputs: Sequence[Inputs],
+    first_column: int,
+    ldpu: Columns,
+) -> None:
+    """Compute what the ops of a column of tiles still lack: constants, settings, units."""
+    first_row = inputs[0].rows[0]
+    tiles = [
+        row_tile(builder, weight[a - first_row : b - first_row], item, ldpu.scale)
+        for item in inputs
+        for a, b in [item.rows]
+    ]
+    tiles, ldpu = _corrected(builder, tiles, ldpu)
+    ldpu = _with_zero_points(ldpu, tiles)
+    gain = _gain(tiles, ldpu)
+    unit = ldpu.result_scale * gain
+    for name in sums:
+        builder.rescale(name, unit)
+    for members, tile in zip(ops, tiles, strict=True):
+        last = tile is tiles[-1]
+        for index in members:
+            op = builder.ops[index]
+            (r0, r1), (c0, c1) = op.integers("weight_rows"), op.integers("weight_columns")
+            where = f"{op.text('layer')} rows {r0}:{r1} columns {c0}:{c1}"
+            chosen = slice(c0 - first_column, c1 - first_column)
+            part = tile.codes[:, chosen]
+            codes, scale, offset = op.operands[:3]
+            builder.constants[codes] = builder.spool.keep(np.tile(part, (tile.copies, 1)))
+            builder.constants[scale] = binary16(tile.scale[chosen] / unit, where)
+            if offset:
+                builder.constants[offset] = binary16(ldpu.offset[chosen] / unit, where)
+            builder.complete(
+                index,
+                {
+                    "cells": tile.copies * part.size // ldpu.diagonal,
+                    "phases": tile.adc.phases,
+                    "multiplier": tile.adc.a,
+                    "shift": tile.adc.b,
+                    "maximum": tile.adc.c_max,
+                    "residual_scale": ldpu.residual_scale / unit if op.operands[4] else 0.0,
+                    "activation": ldpu.activation if last else "none",
+                    "low": ldpu.low / unit if last else 0.0,
+                    "high": ldpu.high / unit if last else 0.0,
+                    "gain": gain if last else 1.0,
+                    **({} if tile.snr is None else {"snr": tile.snr}),
+                    **({} if tile.copies == 1 else {"copies": tile.copies}),
+                },
+            )
+
+
 def _corrected(
-    builder: Builder, tiles: list[RowTile], weight: FloatArray, ldpu: Columns
+    builder: Builder, tiles: list[RowTile], ldpu: Columns
 ) -> tuple[list[RowTile], Columns]:
     """The tiles and the LDPU with what `Builder.correction` asks for, where calibration vectors
     drive all row tiles at once."""
-    vectors = [tile.item.vectors for tile in tiles]
-    lengths = {len(each) if each is not None else 0 for each in vectors}
+    given = [tile.driven for tile in tiles]
+    lengths = {len(each.counts) if each is not None else 0 for each in given}
     # What drives a recurrence does not belong to the same steps as what drives its input.
     if (
         builder.correction == "none"
@@ -308,15 +344,12 @@ def _corrected(
         or any(tile.item.recurrent for tile in tiles)
     ):
         return tiles, ldpu
-    first_row = tiles[0].item.rows[0]
     found, exact = np.zeros(()), np.zeros(())
-    for tile, each in zip(tiles, vectors, strict=True):
+    for tile, each in zip(tiles, given, strict=True):
         if each is None:
             continue
-        a, b = tile.item.rows
-        real = (each.astype(np.float64) - tile.item.zero) @ weight[a - first_row : b - first_row]
-        exact = exact + real * (tile.item.scale * ldpu.scale)
-        found = found + tile.counts(each) * tile.scale - tile.shift
+        exact = exact + each.product * (tile.item.scale * ldpu.scale)
+        found = found + each.counts * tile.scale - tile.shift
     seen = None
     if ldpu.activation == "relu" and not ldpu.residuals:
         # What the activation hides need not be right.

@@ -52,6 +52,8 @@ class Samples:
         ]
         # What ONNX cannot compute (a step within a node, data without samples) is not there.
         known = [name for name in names if parts and name in parts[0]]
+        if len(parts) == 1:
+            return cls(module, {name: parts[0][name] for name in known})  # not copied
         return cls(module, {name: np.concatenate([part[name] for part in parts]) for name in known})
 
     def holds(self, value: str) -> bool:

@@ -1,0 +1,1 @@
+"""How compile time and memory grow with weights and ops: `python -m bench.scale`."""
