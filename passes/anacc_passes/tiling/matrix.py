@@ -307,7 +307,8 @@ def _fill(
             part = tile.codes[:, chosen]
             codes, scale, offset = op.operands[:3]
             builder.constants[codes] = builder.spool.keep(np.tile(part, (tile.copies, 1)))
-            builder.constants[scale] = binary16(tile.scale[chosen] / unit, where)
+            # A column of zeros has the scale 0, also where its factor is negative.
+            builder.constants[scale] = binary16(tile.scale[chosen] / unit + 0.0, where)
             if offset:
                 builder.constants[offset] = binary16(ldpu.offset[chosen] / unit, where)
             builder.complete(
