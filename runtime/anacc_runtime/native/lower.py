@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 from anacc.program.image import Image
@@ -14,6 +15,7 @@ from anacc_runtime.native.layers import fuse
 from anacc_runtime.native.layout import layout
 from anacc_runtime.native.merge import merge
 from anacc_runtime.native.operations import Schedule
+from anacc_runtime.native.storage import Storage
 from anacc_runtime.native.stores import store_directly
 from anacc_runtime.native.streams import StreamLowering
 from anacc_runtime.native.tiles import TileSpec
@@ -51,8 +53,9 @@ def lower(image: Image, network: Network, phase: Phase) -> Lowered:
     joints = {c: joint for c, joint in found.items() if outside.isdisjoint(joint.channels)}
     channels = Channels(image, network.token_counts, draft, outside, feedback, joints)
     ends = network.ends
+    buffers: dict[Hashable, Storage] = {}
     for component in phase.components:
-        lower_together(_streams(image, component, ends, draft, channels), draft)
+        lower_together(_streams(image, component, ends, draft, channels, buffers), draft)
     merge(draft)
     store_directly(draft)
     constants = image.constants16.nbytes, image.constants32.nbytes
@@ -61,7 +64,12 @@ def lower(image: Image, network: Network, phase: Phase) -> Lowered:
 
 
 def _streams(
-    image: Image, component: Component, ends: Ends, draft: Draft, channels: Channels
+    image: Image,
+    component: Component,
+    ends: Ends,
+    draft: Draft,
+    channels: Channels,
+    buffers: dict[Hashable, Storage],
 ) -> list[StreamLowering]:
     levels: Counter[tuple[int, int]] = Counter()
     readers = {
@@ -74,7 +82,7 @@ def _streams(
         plans = tuple(fuse(part, code) for part in plan(code, component.feedback))
         result.append(
             StreamLowering(
-                image, number, plans, component.feedback, draft, channels, levels, readers
+                image, number, plans, component.feedback, draft, channels, levels, readers, buffers
             )
         )
     return result

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from anacc.program.walk import Path, walk
 from anacc_runtime.native.bindings import Bindings, Snapshot
 from anacc_runtime.native.channels import Channels
 from anacc_runtime.native.compute import Compute
+from anacc_runtime.native.contents import contents
 from anacc_runtime.native.draft import Draft
 from anacc_runtime.native.layers import registers_read, step_writes
 from anacc_runtime.native.operations import Fill, Scatter
@@ -56,6 +57,7 @@ class StreamLowering:
         channels: of the phase.
         levels: for each (channel, reader) in feedback, tokens that are there to be taken.
         readers: the streams that read each channel in feedback.
+        buffers: those of streams of the phase that were lowered before, by what they hold.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class StreamLowering:
         channels: Channels,
         levels: Counter[tuple[int, int]],
         readers: dict[int, tuple[int, ...]],
+        buffers: dict[Hashable, Storage],
     ) -> None:
         self.taken = 0  # tokens of feedback channels
         self._image = image
@@ -79,7 +82,13 @@ class StreamLowering:
         self._channels = channels
         self._levels = levels
         self._readers = readers
-        self._buffer = self._make_buffer(self._stream.buffer) if self._stream.buffer else None
+        held = None if feedback else contents(self._stream, plans)
+        self._stored = held is not None and held in buffers  # by another stream
+        self._buffer = buffers[held] if self._stored else None
+        if self._stream.buffer and self._buffer is None:
+            self._buffer = self._make_buffer(self._stream.buffer)
+            if held is not None:
+                buffers[held] = self._buffer
 
     def run(self) -> Iterator[Event]:
         """Emit the operations of the stream; yields where it must wait for other streams."""
@@ -260,6 +269,8 @@ class StreamLowering:
         return Reference(self._buffer, item, access.length, base, strides)
 
     def _store(self, access: Access, src: Slice, nest: Nest) -> None:
+        if self._stored:
+            return
         target = self._access(access)
         source = self._bindings.together(src)
         dims, element = target.pattern()
