@@ -2,8 +2,8 @@
 
 Before: chip ops without units.  After: every op has a unit, every tile a `row` and a `column`;
 tiles of one core and round do not overlap; where a core is wired only to the GDPU of its grid
-column, a tile that feeds a GDPU lies in that column.  Ops of later rounds have a `round`.  Nothing
-else changes.
+column, a tile that feeds a GDPU lies in that column.  Ops of later rounds have a `round`, and where
+several chips or rounds read the windows of a gather, each has a copy of it.  Nothing else changes.
 
 0. Where one chip is not enough, ops are divided over chips and rounds (`anacc_passes.chips`); each
    chip of each round then is placed by itself.
@@ -34,6 +34,7 @@ from anacc_passes.packing import Rect, Spot, lower_bound, pack
 from anacc_passes.refusal import refusal
 from anacc_passes.route import chip_of, chips_of, round_of
 from anacc_passes.units import CORE, GDPU
+from anacc_passes.windows import copied
 from anacc_passes.wiring import Wiring, runs_on, wire
 
 PACKINGS = ("auto", "always", "never")
@@ -82,8 +83,9 @@ class Place:
             how = self.packing, self.chips, self.reload
             raise refusal(module, self.target, spots, None, *how)
         parts: dict[tuple[int, int], list[int]] = defaultdict(list)
-        for index, place in enumerate(zip(division.rounds, division.chips, strict=True)):
-            parts[place].append(index)
+        module, sites = copied(module, division.sites)
+        for index, site in enumerate(sites):
+            parts[site].append(index)
         placed = list(module.ops)
         for (number, chip), members in parts.items():
             inner = replace(module, ops=tuple(module.ops[index] for index in members))
@@ -223,6 +225,10 @@ def _packed(
     spots: dict[int, Spot] = {}
     first = 0
     for pool in pools:
+        if len(pool) == 1:
+            spots[pool[0]] = Spot(first, 0, 0)
+            first += 1
+            continue
         found = pack(
             [size_of(module, module.ops[index]) for index in pool],
             target.crossbar.rows.value,

@@ -2,9 +2,11 @@
 
 1. A node is an op, or ops that stay together: a column of row tiles that pass a partial sum on, if
    one chip has a core for each; and what `anacc_passes.wiring` ties to one grid column.
-2. A net is a channel: it has the nodes that write and read it.  What the host writes or reads
+2. Gathers that run wherever they are read (`anacc_passes.windows`) are in no node: who reads them
+   reads what they take.
+3. A net is a channel: it has the nodes that write and read it.  What the host writes or reads
    crosses no chip, so nets leave the host out; dependencies do not.
-3. Nodes stand in an order in which each comes behind those that it depends on, and nodes that
+4. Nodes stand in an order in which each comes behind those that it depends on, and nodes that
    depend on each other (a recurrence) side by side; of all such orders it is the one next to that
    of the module, which goes layer by layer.
 """
@@ -12,8 +14,8 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
 import networkx as nx
@@ -21,6 +23,7 @@ import networkx as nx
 from anacc.ir import Module, Op
 from anacc.ir.chip_rules import channel
 from anacc.targets import Target
+from anacc_passes.windows import widening
 from anacc_passes.wiring import tied_groups
 
 HOST = ("input", "output", "host")
@@ -74,11 +77,16 @@ def stream_graph(module: Module, target: Target, whole: bool = True) -> StreamGr
         target: each of the chips.
         whole: whether columns of row tiles stay together.
     """
-    members = _together(module, target, whole)
+    together = _together(module, target, whole)
+    copied = widening(module, together)
+    inner = _without(module, copied)
+    members = [group for group in together if group[0] not in copied]
     node_of = {op: node for node, ops in enumerate(members) for op in ops}
     makers = {name: i for i, op in enumerate(module.ops) for name in op.results if name}
     edges: set[tuple[int, int]] = set()
-    for position, op in enumerate(module.ops):
+    for position, op in enumerate(inner.ops):
+        if position in copied:
+            continue
         for name in op.operands:
             if name in makers and node_of[makers[name]] != node_of[position]:
                 edges.add((node_of[makers[name]], node_of[position]))
@@ -93,7 +101,26 @@ def stream_graph(module: Module, target: Target, whole: bool = True) -> StreamGr
         groups.append((first, first + len(group)))
         first += len(group)
     ranks = {op: rank for rank, ops in enumerate(nodes) for op in ops}
-    return StreamGraph(nodes, tuple(_nets(module, ranks)), tuple(map(tuple, before)), tuple(groups))
+    return StreamGraph(nodes, tuple(_nets(inner, ranks)), tuple(map(tuple, before)), tuple(groups))
+
+
+def _without(module: Module, copied: Collection[int]) -> Module:
+    """The module in which those who read a gather at one of the positions read its operands."""
+    operands: dict[str, tuple[str, ...]] = {}  # in the place of a value
+    ops = []
+    for position, op in enumerate(module.ops):
+        wider = [operands.get(name, (name,)) for name in op.operands]
+        if position in copied:
+            taken = tuple(dict.fromkeys(name for names in wider for name in names if name))
+            operands.update(dict.fromkeys(op.results, taken))
+        elif any(name in operands for name in op.operands):
+            # Behind its own operands, whose places say what they are.
+            own = tuple("" if name in operands else name for name in op.operands)
+            more = (name for names in wider if len(names) != 1 or names[0] not in own
+                    for name in names)  # fmt: skip
+            op = replace(op, operands=(*own, *dict.fromkeys(more)))
+        ops.append(op)
+    return replace(module, ops=tuple(ops))
 
 
 def _together(module: Module, target: Target, whole: bool) -> list[list[int]]:
@@ -168,7 +195,7 @@ def _nets(module: Module, ranks: Mapping[int, int]) -> Iterable[Net]:
     """The channels between two nodes at least, by their first node."""
     ends: dict[str, set[int]] = {}
     for position, op in enumerate(module.ops):
-        if op.kind not in HOST:
+        if op.kind not in HOST and position in ranks:
             for name in (*op.operands, *op.results):
                 if name.startswith("%"):
                     ends.setdefault(name, set()).add(ranks[position])
