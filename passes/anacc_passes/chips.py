@@ -105,9 +105,14 @@ def divide(
     # Columns of row tiles stay whole unless that takes more rounds, chips or traffic.
     found = (
         _Search(
-            stream_graph(module, target, columns), target, pack, chips, reload, whole.shares()
+            stream_graph(module, target, columns, by_rows),
+            target,
+            pack,
+            chips,
+            reload,
+            whole.shares(),
         ).found(len(everything))
-        for columns in (True, False)
+        for columns, by_rows in ((True, False), (True, True), (False, False))
     )
     divisions = [division for division in found if division is not None]
     return min(divisions, key=lambda division: (division.parts, division.traffic), default=None)

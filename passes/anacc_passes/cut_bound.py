@@ -33,7 +33,7 @@ from anacc_passes.stream_graph import Net
 ROOTS = 5
 """Roots that are tried: of so many stretches of equal weight, the node that most could flow to."""
 
-DEMANDS = 3
+DEMANDS = 2
 """Demands that are tried for each root: what could flow to it at most, then what did."""
 
 MAX_ENDS = 200_000

@@ -35,7 +35,7 @@ from anacc_passes.refusal import refusal
 from anacc_passes.route import chip_of, chips_of, round_of
 from anacc_passes.units import CORE, GDPU
 from anacc_passes.windows import copied
-from anacc_passes.wiring import Wiring, runs_on, wire
+from anacc_passes.wiring import Wiring, runs_on, tied_groups, wire
 
 PACKINGS = ("auto", "always", "never")
 
@@ -99,6 +99,10 @@ class Place:
 
         def pack_some(members: Sequence[int]) -> Packed:
             inner = replace(module, ops=tuple(module.ops[index] for index in members))
+            alone = [index for index in members if module.ops[index].kind == "tile"]
+            if len(alone) <= self.target.cores and not tied_groups(inner.ops, self.target):
+                # A core for each will do.
+                return Packed({tile: tile for tile in alone}, dict.fromkeys(alone, 1), True)
             spots, reason = _packing(inner, self.target, self.packing, wire(inner, self.target))
             sizes = {tile: size_of(inner, inner.ops[tile]) for tile in spots}
             return Packed(

@@ -29,6 +29,8 @@ from anacc_passes.wiring import tied_groups
 HOST = ("input", "output", "host")
 """Kinds of ops that no chip runs."""
 
+_Rank = tuple[int, int, int]
+
 
 @dataclass(frozen=True)
 class Net:
@@ -69,13 +71,17 @@ def crossings(nets: Iterable[Net], count: int) -> list[int]:
     return list(accumulate(steps))
 
 
-def stream_graph(module: Module, target: Target, whole: bool = True) -> StreamGraph:
+def stream_graph(
+    module: Module, target: Target, whole: bool = True, by_rows: bool = False
+) -> StreamGraph:
     """The graph of a chip-level module, in time near linear in its ops and channels.
 
     Args:
         module: chip level.
         target: each of the chips.
         whole: whether columns of row tiles stay together.
+        by_rows: whether tiles that are nodes of their own stand next to those of the same rows of
+            their layer, not of the same columns.
     """
     together = _together(module, target, whole)
     copied = widening(module, together)
@@ -90,7 +96,7 @@ def stream_graph(module: Module, target: Target, whole: bool = True) -> StreamGr
         for name in op.operands:
             if name in makers and node_of[makers[name]] != node_of[position]:
                 edges.add((node_of[makers[name]], node_of[position]))
-    order = _order(len(members), edges)
+    order = _order(_ranks(inner.ops, members, by_rows), edges)
     place = {node: rank for rank, node in enumerate(node for group in order for node in group)}
     before: list[list[int]] = [[] for _ in members]
     for source, sink in sorted(edges):
@@ -139,6 +145,26 @@ def _together(module: Module, target: Target, whole: bool) -> list[list[int]]:
     return found
 
 
+def _ranks(ops: Sequence[Op], members: Sequence[Sequence[int]], by_rows: bool) -> list[_Rank]:
+    """Where each node would stand if nothing had to come before it."""
+    if not by_rows:
+        return [(group[0], 0, 0) for group in members]
+    start, layer = [0] * len(ops), None  # of the run of tiles of one layer that an op is in
+    for position, op in enumerate(ops):
+        own = op.text("layer") if op.kind == "tile" else None
+        start[position] = start[position - 1] if own is not None and own == layer else position
+        layer = own
+    ranks = []
+    for group in members:
+        first = ops[group[0]]
+        if first.kind == "tile" and len(group) == 1:
+            row, column = first.integers("weight_rows")[0], first.integers("weight_columns")[0]
+            ranks.append((start[group[0]], row, column))
+        else:
+            ranks.append((group[0], 0, 0))
+    return ranks
+
+
 def _chains(ops: Sequence[Op]) -> list[list[int]]:
     """Tiles that a partial sum goes through, each chain in its order."""
     makers = {name: i for i, op in enumerate(ops) for name in op.results if name}
@@ -163,10 +189,10 @@ def _components(count: int, links: Iterable[Sequence[int]]) -> list[list[int]]:
     return sorted(sorted(group) for group in nx.connected_components(graph))
 
 
-def _order(count: int, edges: Iterable[tuple[int, int]]) -> list[list[int]]:
-    """Groups of nodes that depend on each other, in topological order, lowest numbers first."""
+def _order(ranks: Sequence[_Rank], edges: Iterable[tuple[int, int]]) -> list[list[int]]:
+    """Groups of nodes that depend on each other, in topological order, lowest ranks first."""
     graph: nx.DiGraph[int] = nx.DiGraph()
-    graph.add_nodes_from(range(count))
+    graph.add_nodes_from(range(len(ranks)))
     graph.add_edges_from(edges)
     groups = [sorted(group) for group in nx.strongly_connected_components(graph)]
     group_of = {node: number for number, group in enumerate(groups) for node in group}
@@ -178,7 +204,8 @@ def _order(count: int, edges: Iterable[tuple[int, int]]) -> list[list[int]]:
     for sinks in after.values():
         for sink in sinks:
             waiting[sink] += 1
-    ready = [(groups[n][0], n) for n in range(len(groups)) if not waiting[n]]
+    first = [min(ranks[node] for node in group) for group in groups]
+    ready = [(first[n], n) for n in range(len(groups)) if not waiting[n]]
     heapq.heapify(ready)
     order = []
     while ready:
@@ -187,7 +214,7 @@ def _order(count: int, edges: Iterable[tuple[int, int]]) -> list[list[int]]:
         for sink in after[number]:
             waiting[sink] -= 1
             if not waiting[sink]:
-                heapq.heappush(ready, (groups[sink][0], sink))
+                heapq.heappush(ready, (first[sink], sink))
     return order
 
 
