@@ -33,10 +33,10 @@ from anacc_passes.stream_graph import Net
 ROOTS = 5
 """Roots that are tried: of so many stretches of equal weight, the node that most could flow to."""
 
-DEMANDS = 2
+DEMANDS = 3
 """Demands that are tried for each root: what could flow to it at most, then what did."""
 
-MAX_ENDS = 200_000
+MAX_ENDS = 100_000
 """Ends of nets up to which flows are computed; the bound of a larger graph is 0."""
 
 _LARGEST = 2**30
