@@ -56,7 +56,7 @@ def main(arguments: list[str]) -> None:
     )
     programming = made["programming"]
     before, each_batch = (programming[key] / 1e6 for key in ("ns_before", "ns_per_batch"))
-    print(f"programming: {before:,.1f} ms before the first batch, {each_batch:,.1f} ms for each")
+    print(f"programming: {before:,.1f} ms for all rounds once, {each_batch:,.1f} ms for each batch")
     print(programming["meaning"])
     print(", ".join(f"{each.name} {each.seconds:.2f} s" for each in timings))
 
