@@ -23,6 +23,7 @@ from anacc.targets import Target
 from anacc_passes.cut import UNIT, cut, numbered
 from anacc_passes.refine import Parts
 from anacc_passes.stream_graph import Net, StreamGraph, crossings, stream_graph
+from anacc_passes.windows import Site
 
 ATTEMPTS = 24
 """Cuts that are tried until each chip holds what it was given."""
@@ -68,19 +69,18 @@ class Division:
     """Where each op is.
 
     Attributes:
-        chips: its chip, from 0.
-        rounds: its round, from 0.
+        sites: its round and its chip, both from 0; None where it runs wherever it is read.
         traffic: values per sample that pass between rounds and chips, once for each boundary.
     """
 
-    chips: tuple[int, ...]
-    rounds: tuple[int, ...]
+    sites: tuple[Site | None, ...]
     traffic: int = 0
 
     @property
     def parts(self) -> tuple[int, int]:
         """How many rounds there are, and how many chips in all of them."""
-        return 1 + max(self.rounds), len(set(zip(self.chips, self.rounds, strict=True)))
+        sites = {site for site in self.sites if site is not None}
+        return 1 + max(number for number, _ in sites), len(sites)
 
 
 def divide(
@@ -101,13 +101,18 @@ def divide(
     everything = range(len(module.ops))
     whole = pack(everything)
     if whole.fits:
-        return Division((0,) * len(everything), (0,) * len(everything))
+        return Division(((0, 0),) * len(everything))
     # Columns of row tiles stay whole unless that takes more rounds, chips or traffic.
     found = (
         _Search(
-            stream_graph(module, target, columns), target, pack, chips, reload, whole.shares()
-        ).found()
-        for columns in (True, False)
+            stream_graph(module, target, columns, by_rows),
+            target,
+            pack,
+            chips,
+            reload,
+            whole.shares(),
+        ).found(len(everything))
+        for columns, by_rows in ((True, False), (True, True), (False, False))
     )
     divisions = [division for division in found if division is not None]
     return min(divisions, key=lambda division: (division.parts, division.traffic), default=None)
@@ -124,8 +129,8 @@ class _Search:
     reload: bool
     shares: dict[int, int]
 
-    def found(self) -> Division | None:
-        """The division; None if no cut is found."""
+    def found(self, count: int) -> Division | None:
+        """The division of `count` ops; None if no cut is found."""
         capacity = self.target.cores * UNIT
         for _ in range(ATTEMPTS):
             places = self._places(capacity)
@@ -133,7 +138,7 @@ class _Search:
                 return None
             crowded = self._crowded(places)
             if not crowded:
-                return self._division(places)
+                return self._division(places, count)
             before = dict(self.shares)
             for packed in crowded:
                 self.shares.update(packed.shares())
@@ -219,12 +224,11 @@ class _Search:
         packings = (self.pack(sorted(ops)) for _, ops in sorted(given.items()))
         return [packed for packed in packings if not packed.fits]
 
-    def _division(self, places: Sequence[tuple[int, int]]) -> Division:
-        count = sum(map(len, self.graph.nodes))
-        rounds, chips = [0] * count, [0] * count
-        for (number, chip), ops in zip(places, self.graph.nodes, strict=True):
+    def _division(self, places: Sequence[Site], count: int) -> Division:
+        sites: list[Site | None] = [None] * count
+        for site, ops in zip(places, self.graph.nodes, strict=True):
             for op in ops:
-                rounds[op], chips[op] = number, chip
+                sites[op] = site
         traffic = 0
         for net in self.graph.nets:
             first, *_, last = sorted(places[node][0] for node in net.nodes)
@@ -233,7 +237,7 @@ class _Search:
             for number, chip in (places[node] for node in net.nodes):
                 by_round[number].append(chip)
             traffic += net.values * sum(max(ends) - min(ends) for ends in by_round.values())
-        return Division(tuple(chips), tuple(rounds), traffic)
+        return Division(tuple(sites), traffic)
 
 
 def group_numbers(graph: StreamGraph) -> list[int]:

@@ -141,6 +141,10 @@ def _packed(
     ]
     first = 0 if taken else 1 + max((spot.crossbar for spot in settled.values()), default=-1)
     for pool in pools:
+        if len(pool) == 1 and not taken:
+            spots[pool[0]] = Spot(first, 0, 0)
+            first += 1
+            continue
         found = pack(
             [size_of(module, module.ops[index]) for index in pool],
             target.crossbar.rows.value,

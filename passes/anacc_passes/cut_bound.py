@@ -36,7 +36,7 @@ ROOTS = 5
 DEMANDS = 3
 """Demands that are tried for each root: what could flow to it at most, then what did."""
 
-MAX_ENDS = 200_000
+MAX_ENDS = 100_000
 """Ends of nets up to which flows are computed; the bound of a larger graph is 0."""
 
 _LARGEST = 2**30

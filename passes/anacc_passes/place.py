@@ -2,8 +2,8 @@
 
 Before: chip ops without units.  After: every op has a unit, every tile a `row` and a `column`;
 tiles of one core and round do not overlap; where a core is wired only to the GDPU of its grid
-column, a tile that feeds a GDPU lies in that column.  Ops of later rounds have a `round`.  Nothing
-else changes.
+column, a tile that feeds a GDPU lies in that column.  Ops of later rounds have a `round`, and where
+several chips or rounds read the windows of a gather, each has a copy of it.  Nothing else changes.
 
 0. Where one chip is not enough, ops are divided over chips and rounds (`anacc_passes.chips`); each
    chip of each round then is placed by itself.
@@ -31,7 +31,8 @@ from anacc_passes.packing import Spot
 from anacc_passes.refusal import refusal
 from anacc_passes.traffic import Unit, traffic
 from anacc_passes.units import CORE, GDPU
-from anacc_passes.wiring import Wiring, runs_on, wire
+from anacc_passes.windows import copied
+from anacc_passes.wiring import Wiring, runs_on, tied_groups, wire
 
 _BRIDGE_KINDS = ("gather", "regroup", "merge")
 
@@ -92,8 +93,9 @@ class Place:
             how = self.packing, self.chips, self.reload
             raise refusal(module, self.target, spots, None, *how)
         parts: dict[tuple[int, int], list[int]] = defaultdict(list)
-        for index, place in enumerate(zip(division.rounds, division.chips, strict=True)):
-            parts[place].append(index)
+        module, sites = copied(module, division.sites)
+        for index, site in enumerate(sites):
+            parts[site].append(index)
         placed = list(module.ops)
         for (number, chip), members in parts.items():
             inner = replace(module, ops=tuple(module.ops[index] for index in members))
@@ -111,6 +113,10 @@ class Place:
 
         def pack_some(members: Sequence[int]) -> Packed:
             inner = replace(module, ops=tuple(module.ops[index] for index in members))
+            alone = [index for index in members if module.ops[index].kind == "tile"]
+            if len(alone) <= self.target.cores and not tied_groups(inner.ops, self.target):
+                # A core for each will do.
+                return Packed({tile: tile for tile in alone}, dict.fromkeys(alone, 1), True)
             spots, reason = packed(inner, self.target, self._ways, wire(inner, self.target))
             sizes = {tile: size_of(inner, inner.ops[tile]) for tile in spots}
             return Packed(

@@ -238,3 +238,27 @@ def test_golden_text(update_golden: bool) -> None:
     """Three layers on two chips of one core each, in two rounds."""
     one = target(grid__rows=1, grid__columns=1)
     check_golden("chips", Place(one, "never", 2, True), update_golden)
+
+
+def test_each_chip_makes_its_own_windows() -> None:
+    """Two columns of tiles on two chips read the windows of 3 x 3 of one activation."""
+    chip = Chip()
+    x = chip.tile([chip.input(256, tokens=10)], 20, layer="first", form="i8")
+    windows = chip.value(60, "i8", 8)
+    nest = ((8,), 0, (20,), ((60, 1),))
+    chip.emit(
+        "gather", ("", x), (windows,), size=200, fill=0, stores=(((10,), 0, (20,), ((20, 1),)),),
+        rescale=(1.0,), load=nest, reduce="none", window=1, lead=0, step=0,
+    )  # fmt: skip
+    for column in range(6):
+        chip.output(chip.tile([windows], 256, at=(256 * column, 256 * column + 256)))
+    module = chip.module()
+    placed = check(module, SMALL, "never", None, False)
+    copies = [op for op in placed.ops if op.kind == "gather"]
+    assert [op.unit for op in copies] == ["bridge 0.0", "bridge 1.0"]
+    assert [op.operands for op in copies] == [("", x), ("", x)]
+    assert [op.results for op in copies] == [(windows,), (f"{windows}.copy1",)]
+    read = {op.operands[5]: chip_of(op) for op in tiles(placed) if op.text("layer") == "layer"}
+    assert read == {windows: 0, f"{windows}.copy1": 1}
+    report = chip_report(placed, SMALL)
+    assert report["bounds"]["chip_traffic"]["value"] == 10 * 20

@@ -11,8 +11,7 @@ from anacc.program.names import shown
 
 def check_channels(image: Image) -> None:
     """Channels have one writer, readers that stand in no earlier round, and balanced tokens.
-    (Tensors stay on the host because
-    no instruction of the chip moves them.)
+    (Tensors stay on the host because no instruction of the chip moves them.)
 
     Raises:
         ProgramError: a channel breaks this.
