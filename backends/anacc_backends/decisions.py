@@ -10,13 +10,15 @@ from anacc.ir.chip_rules import channel, copies
 from anacc.targets import Target
 from anacc_backends.nodes import node_table
 from anacc_backends.traffic import border_traffic
+from anacc_passes.link_bound import busiest_link
 from anacc_passes.place import placement_report
 from anacc_passes.route import link_report
 
 
 def mapping(module: Module, target: Target, warnings: tuple[str, ...]) -> dict[str, Any]:
     """Layers, tiles, units, host reasons, links, bounds, nodes, borders of a routed module."""
-    placed = placement_report(module, target)
+    placed, links = placement_report(module, target), link_report(module, target)
+    placed["bounds"]["busiest_link"] = busiest_link(module, target, links["busiest_ns"])
     hosted = [op for op in module.ops if op.kind == "host"]
     return {
         **placed,
@@ -34,7 +36,7 @@ def mapping(module: Module, target: Target, warnings: tuple[str, ...]) -> dict[s
             }
             for op in hosted
         ],
-        "links": link_report(module, target),
+        "links": links,
         "macs": {
             "crossbar": sum(_products(module, op) for op in module.ops),
             "host": sum(op.integer("products") for op in hosted),
