@@ -46,6 +46,7 @@ from anacc_passes.equalise import Equalise
 from anacc_passes.fuse import Fuse
 from anacc_passes.infrastructure import IMPORT, Pass, PassTiming, run_pipeline
 from anacc_passes.integers import Integers
+from anacc_passes.link_bound import link_warnings
 from anacc_passes.normalise import Normalise
 from anacc_passes.pair import Pair
 from anacc_passes.partition import Partition
@@ -53,7 +54,7 @@ from anacc_passes.place import Place
 from anacc_passes.quantise import Quantise
 from anacc_passes.ranges import LARGEST_CODE, METHODS
 from anacc_passes.replicate import OBJECTIVES, Replicate
-from anacc_passes.route import Route
+from anacc_passes.route import Route, link_report
 from anacc_passes.tabulate import Tabulate
 from anacc_passes.tile import Tile
 from anacc_passes.tiling.correction import METHODS as CORRECTIONS
@@ -338,6 +339,8 @@ def compile_image(
         on_pass=on_progress,
     )
     for message in (*conversion_warnings(module), *table_warnings(module)):
+        add_warning(message)
+    for message in link_warnings(module, chip, link_report(module, chip)["busiest_ns"]):
         add_warning(message)
     origin = Origin(
         model_sha256=source.sha256,

@@ -14,6 +14,7 @@ from anacc_backends.nodes import node_table
 from anacc_backends.performance import performance
 from anacc_backends.traffic import border_traffic
 from anacc_passes.chip_report import chip_report
+from anacc_passes.link_bound import busiest_link
 from anacc_passes.placement_report import placement_report
 from anacc_passes.route import link_report
 
@@ -23,6 +24,8 @@ def mapping(module: Module, target: Target, warnings: tuple[str, ...]) -> dict[s
     placed, chips = placement_report(module, target), chip_report(module, target)
     hosted = [op for op in module.ops if op.kind == "host"]
     links = link_report(module, target)
+    if len(chips["rounds"]) == 1:
+        placed["bounds"]["busiest_link"] = busiest_link(module, target, links["busiest_ns"])
     return {
         **placed,
         "chips": chips["chips"],

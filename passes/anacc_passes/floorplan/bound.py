@@ -134,10 +134,11 @@ class _Bound:
         """(1, width): distances in a grid without end, nearest first, as far as this one goes: no
         core of this one has nearer ones."""
         grid = self.flows.grid
-        reach = grid.rows + grid.columns
-        if grid.down == grid.aside == 1:
-            # There are 2 r (r + 1) places within r links.
-            reach = next(r for r in range(1, reach + 1) if 2 * r * (r + 1) >= self.width)
+        reach = min(grid.rows, grid.columns) - 1
+        # There are 2 r (r + 1) places within r links, as long as the grid goes as far.
+        reach = next((r for r in range(1, reach + 1) if 2 * r * (r + 1) >= self.width), 0)
+        if not reach or grid.down != 1 or grid.aside != 1:
+            reach = grid.rows + grid.columns
         down, right = (min(reach, size - 1) for size in (grid.rows, grid.columns))
         rows, columns = (np.abs(np.arange(-size, size + 1)) for size in (down, right))
         far = np.sort(np.add.outer(rows * grid.down, columns * grid.aside), axis=None)
