@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,13 @@ from typing import Any
 import onnx
 
 from anacc.calibration import Feed, first_steps, prepared
-from anacc.errors import CompileError, FeedError, UsageError
+from anacc.errors import CompileError, FeedError
 from anacc.feeds import feed_name, synthetic_feed
 from anacc.frontend import import_model
 from anacc.frontend.source import Port as SourcePort
 from anacc.host_values import is_kind, is_tensor
 from anacc.ir import Module
-from anacc.mapping_file import MappingFile, read_mapping
+from anacc.mapping_file import read_mapping
 from anacc.options import (
     checked_chips,
     checked_choice,
@@ -30,148 +29,25 @@ from anacc.options import (
     checked_sizes,
     checked_states,
 )
+from anacc.pipeline import PASSES, PassOptions, pipeline
+from anacc.preconditions import check_chips, check_target, check_together
 from anacc.program.check import check
 from anacc.program.image import Image
 from anacc.program.manifest import Port
 from anacc.streaming import check_states
-from anacc.targets import Target, configure, load_target
+from anacc.targets import configure, load_target
 from anacc_backends.decisions import conversion_warnings, table_warnings
 from anacc_backends.emit import Origin, emit
-from anacc_passes.advance import Advance
-from anacc_passes.calibrate import Calibrate
-from anacc_passes.converter_noise import converter_noise
 from anacc_passes.crossbars import PACKINGS
-from anacc_passes.cut_layers import Cut
-from anacc_passes.equalise import Equalise
-from anacc_passes.fuse import Fuse
-from anacc_passes.infrastructure import IMPORT, Pass, PassTiming, run_pipeline
-from anacc_passes.integers import Integers
+from anacc_passes.infrastructure import IMPORT, PassTiming, run_pipeline
 from anacc_passes.link_bound import link_warnings
-from anacc_passes.normalise import Normalise
-from anacc_passes.pair import Pair
-from anacc_passes.partition import Partition
-from anacc_passes.place import Place
-from anacc_passes.quantise import Quantise
-from anacc_passes.ranges import LARGEST_CODE, METHODS
-from anacc_passes.replicate import OBJECTIVES, Replicate
-from anacc_passes.route import Route, link_report
-from anacc_passes.tabulate import Tabulate
-from anacc_passes.tile import Tile
+from anacc_passes.ranges import METHODS
+from anacc_passes.replicate import OBJECTIVES
+from anacc_passes.route import link_report
 from anacc_passes.tiling.correction import METHODS as CORRECTIONS
 
 SYNTHETIC_SAMPLES = 16
 """Samples of the synthetic calibration set."""
-
-
-PASSES = (
-    Tabulate,
-    Integers,
-    Partition,
-    Pair,
-    Normalise,
-    Calibrate,
-    Advance,
-    Fuse,
-    Equalise,
-    Quantise,
-    Cut,
-    Tile,
-    Replicate,
-    Place,
-    Route,
-)
-"""The classes of the passes, in the order of `pipeline`."""
-
-
-@dataclass(frozen=True)
-class PassOptions:
-    """What the passes are told beside the module; see `compile_image`.
-
-    Attributes:
-        target: the chip.
-        read_mode: one of the target's.
-        feeds: calibration data.
-        method: calibration method.
-        packing, correction, strict: as given.
-        row_copies: whether rows that a tile leaves free hold copies of its rows.
-        mapping: where a user wants layers to lie.
-        chips: how many chips there are at most; None: as many as it takes.
-        reload: whether crossbars may be programmed anew between rounds.
-        optimize: as given.
-        effort: of the placement, 0 to 3.
-        seed: of chance.
-    """
-
-    target: Target
-    read_mode: str
-    feeds: tuple[Feed, ...]
-    method: str = "mse"
-    packing: str = "auto"
-    correction: str = "bias"
-    strict: bool = False
-    row_copies: bool = True
-    mapping: MappingFile | None = None
-    chips: int | None = 1
-    reload: bool = False
-    optimize: str | None = None
-    effort: int = 1
-    seed: int = 0
-
-
-def _crossbars(options: PassOptions) -> int | None:
-    """How many crossbars there are; None: never too few, for they are programmed anew."""
-    if options.reload:
-        return None
-    return options.target.cores * (options.chips or options.target.grid.max_chips.value)
-
-
-def pipeline(options: PassOptions) -> tuple[Pass, ...]:
-    """All passes in order."""
-    target, feeds, read_mode = options.target, options.feeds, options.read_mode
-    # What converters will add is part of the error that the method `mse` minimises.
-    noise = partial(converter_noise, target=target, read_mode=read_mode)
-    return (
-        # Make chains of functions of one element one table each, if the target has tables.
-        Tabulate(target, feeds),
-        # Say what the integers of a quantised model stand for.
-        Integers(),
-        # Decide what runs on the chip; the rest goes to ONNX Runtime, in few segments.
-        Partition(target, options.strict),
-        # Hold what a quantised model quantises on its own grids.  From here on, nothing on the chip
-        # is an integer tensor.
-        Pair(),
-        # Drop what does nothing.  From here on, no op of the graph is superfluous.
-        Normalise(),
-        # Learn the range of each value from calibration data.
-        Calibrate(feeds, options.method, noise),
-        # Bring activations before the data movement that a transposed convolution ends with.
-        Advance(target),
-        # Gather what one LDPU does into one layer.  From here on, ops are layers.
-        Fuse(target),
-        # Give each channel that depthwise convolutions read a range of its own.
-        Equalise(feeds, options.method, noise),
-        # Settle the scale of each value.  From here on, scales are fixed.
-        Quantise(),
-        # Where crossbars are short, cut layers so that they fill them.
-        Cut(target, options.packing, _crossbars(options), options.mapping),
-        # Cut layers into crossbar tiles and streams.  From here on, values are channels.
-        Tile(target, read_mode, feeds, options.correction, options.row_copies, options.chips or 1),
-        # Copy layers to cores that would be idle, if that is asked for.
-        Replicate(target, options.optimize, options.packing, options.chips or 1),
-        # Give each stream a unit, each tile its place on a crossbar.
-        Place(
-            target,
-            options.packing,
-            options.chips,
-            options.reload,
-            options.mapping is not None,
-            options.optimize,
-            options.effort,
-            options.seed,
-        ),
-        # Give each transfer its links.
-        Route(target, options.effort),
-    )
 
 
 @contextmanager
@@ -262,7 +138,7 @@ def compile_image(
     limit = checked_chips(chips, bool(reload))
     if optimize is not None:
         checked_choice("optimize", optimize, OBJECTIVES)
-    _check_together(optimize, packing, mapping is not None, limit, bool(reload))
+    check_together(optimize, packing, mapping is not None, limit, bool(reload))
     if optimize == "area" and packing == "auto":
         packing = "densest"
     effort = checked_effort(effort)
@@ -278,9 +154,9 @@ def compile_image(
     chip = configured.target
     mode = read_mode or chip.read_modes.default.value
     chip.read_mode(mode)
-    _check_target(chip)
+    check_target(chip)
     wanted = None if mapping is None else read_mapping(mapping)
-    _check_chips(chip, limit)
+    check_chips(chip, limit)
     feeds = list(calibration) if calibration is not None else []
     synthetic = calibration is None
     if not feeds and not synthetic:
@@ -367,67 +243,6 @@ def compile_image(
     image = emit(module, chip, origin)
     check(image)
     return image, timings
-
-
-def _check_together(
-    optimize: str | None, packing: str, mapped: bool, chips: int | None, reload: bool
-) -> None:
-    """Refuse options of the mapper that contradict each other.
-
-    Raises:
-        UsageError: naming both.
-    """
-    if optimize == "area" and packing == "never":
-        raise UsageError(
-            "`optimize` is `area` and `packing` is `never`: the least area takes packing",
-            "leave `packing` out",
-        )
-    if optimize in ("throughput", "latency") and packing == "densest":
-        raise UsageError(
-            f"`optimize` is `{optimize}` and `packing` is `densest`: layers that are cut to fill "
-            "crossbars leave no room for copies",
-            "leave one of them out",
-        )
-    if mapped and (optimize is not None or chips != 1 or reload):
-        other = "optimize" if optimize is not None else "reload" if reload else "chips"
-        raise UsageError(
-            f"`mapping` says where layers lie on one chip, and `{other}` would place them anew",
-            "leave one of them out",
-        )
-
-
-def _check_target(chip: Target) -> None:
-    """Refuse what a target file can state and no program can express.
-
-    Raises:
-        CompileError: naming the key.
-    """
-    name = chip.chip.name.value
-    if chip.ldpu.bias.value != "ldpu":
-        raise CompileError(
-            f"target `{name}` keeps the bias on the crossbar: not supported",
-            'set `ldpu.bias = "ldpu"` in the target file',
-        )
-    if chip.input.max_code.value != LARGEST_CODE:
-        raise CompileError(
-            f"target `{name}` has an `input.max_code` of {chip.input.max_code.value}, "
-            f"and the codes of programs go up to {LARGEST_CODE}",
-            f"set `input.max_code = {LARGEST_CODE}` in the target file",
-        )
-
-
-def _check_chips(chip: Target, count: int | None) -> None:
-    """Refuse more chips than the target allows.
-
-    Raises:
-        UsageError: naming the option.
-    """
-    most = chip.grid.max_chips.value
-    if count is not None and count > most:
-        raise UsageError(
-            f"`chips` is {count}, and a program for target `{chip.chip.name.value}` may use {most}",
-            "raise `grid.max_chips` in a target file and give it with --target",
-        )
 
 
 def imported(

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 import onnx
 
-from anacc.compiler import PassOptions, pipeline
 from anacc.frontend import import_model
 from anacc.ir import Module, Op
 from anacc.ir.cells import CELLS
+from anacc.pipeline import PassOptions, pipeline
 from anacc.targets import load_target
 from anacc_passes.infrastructure import run_pipeline
 from anacc_passes.quantise import Quantise

@@ -18,14 +18,15 @@ import onnx
 from rich.console import Console
 from rich.table import Table
 
-from anacc.compiler import PassOptions, pipeline
 from anacc.frontend import import_model
 from anacc.ir import Module
+from anacc.pipeline import PassOptions, pipeline
 from anacc.targets import Target, load_target
 from anacc.targets.load import target_from_data, target_to_data
 from anacc_passes.infrastructure import run_pipeline
 from anacc_passes.link_bound import busiest_link
-from anacc_passes.place import Place, placement_report
+from anacc_passes.place import Place
+from anacc_passes.placement_report import placement_report
 from anacc_passes.route import Route, link_report
 
 MODELS = ("mobilenet-v2@12x12", "bert-base@36x36")

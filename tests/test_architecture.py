@@ -82,6 +82,8 @@ TOP = {
     "anacc.compiler",
     "anacc.evaluation",
     "anacc.onnx_backend",
+    "anacc.pipeline",
+    "anacc.preconditions",
     "anacc.sweeps",
 }
 

@@ -348,7 +348,7 @@ def test_without_calibration_there_is_a_warning(call: Call, files: Path) -> None
 
 
 def test_the_passes_are_known_before_the_pipeline_is_made() -> None:
-    from anacc.compiler import PASSES, PassOptions, pipeline
+    from anacc.pipeline import PASSES, PassOptions, pipeline
 
     made = pipeline(PassOptions(load_target("hermes"), "4-phase", ({},)))
     assert [each.name for each in PASSES] == [each.name for each in made]

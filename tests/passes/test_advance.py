@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from anacc.compiler import PASSES
 from anacc.frontend import import_model
 from anacc.ir import verify
+from anacc.pipeline import PASSES
 from anacc_passes.advance import Advance
 from anacc_passes.fuse import Fuse
 from tests.frontend import interpreter
