@@ -88,29 +88,46 @@ class _Crossbar:
         ]
 
 
-MOST_CANDIDATES = 256
-"""Crossbars that are looked at for one rectangle: with more, packing would take quadratic time."""
+class _Spaces:
+    """The free rectangles of all crossbars as one table, so that the best of many is found at once.
 
-
-class _Room:
-    """The most rows and the most columns that are free in one rectangle of each crossbar: what
-    leaves out most crossbars at once, so that many rectangles take little time."""
+    Columns: rows, columns, number of the crossbar, row, column; a line of zeros is unused.
+    """
 
     def __init__(self) -> None:
-        self.free = np.zeros((64, 2), dtype=np.int64)
+        self.table = np.zeros((64, 5), dtype=np.int64)
+        self.lines: dict[int, list[int]] = {}  # of each crossbar
+        self.unused = list(range(63, -1, -1))
 
-    def note(self, number: int, free: Sequence[_Free]) -> None:
-        if number >= len(self.free):
-            self.free = np.concatenate([self.free, np.zeros_like(self.free)])
-        self.free[number] = (
-            max((each.row_end - each.row for each in free), default=0),
-            max((each.column_end - each.column for each in free), default=0),
-        )
+    def set(self, number: int, free: Sequence[_Free]) -> None:
+        """Replace the rectangles of a crossbar."""
+        lines = self.lines.pop(number, [])
+        self.table[lines] = 0
+        self.unused += lines
+        while len(self.unused) < len(free):
+            size = len(self.table)
+            self.table = np.concatenate([self.table, np.zeros_like(self.table)])
+            self.unused += range(2 * size - 1, size - 1, -1)
+        self.lines[number] = [self.unused.pop() for _ in free]
+        for line, each in zip(self.lines[number], free, strict=True):
+            size_and_place = each.row_end - each.row, each.column_end - each.column, number
+            self.table[line] = (*size_and_place, each.row, each.column)
 
-    def candidates(self, rect: Rect) -> list[int]:
-        """Crossbars that may have room, in order, the first few."""
-        fits = (self.free[:, 0] >= rect.rows) & (self.free[:, 1] >= rect.columns)
-        return [int(number) for number in np.flatnonzero(fits)[:MOST_CANDIDATES]]
+    def best(self, rect: Rect, allowed: Callable[[int], bool] | None) -> Spot | None:
+        """The corner of the rectangle that leaves the shortest side, then the least other side;
+        among equals of the crossbar, row and column of the lowest number."""
+        spare = self.table[:, :2] - (rect.rows, rect.columns)
+        fits = np.flatnonzero((spare >= 0).all(axis=1))
+        if allowed is not None:
+            keep = [allowed(number) for number in self.table[fits, 2].tolist()]
+            fits = fits[keep]
+        if not len(fits):
+            return None
+        short, long = spare[fits].min(axis=1), spare[fits].max(axis=1)
+        fits, long = fits[short == short.min()], long[short == short.min()]
+        fits = fits[long == long.min()]
+        number, row, column = min(map(tuple, self.table[fits, 2:].tolist()))
+        return Spot(number, row, column)
 
 
 @dataclass
@@ -122,32 +139,16 @@ class _Packer:
     limit: int | None
     least: Rect  # no rectangle has fewer rows or fewer columns
     crossbars: list[_Crossbar] = field(default_factory=list)
-    room: _Room = field(default_factory=lambda: _Room())
+    spaces: _Spaces = field(default_factory=_Spaces)
     labelled: Counter[int] = field(default_factory=Counter)  # crossbars of each label
 
     def add(self, rect: Rect, label: int | None) -> Spot:
-        best: tuple[tuple[int, int, int, int, int], int] | None = None
         full = label is not None and self.limit is not None and self.labelled[label] >= self.limit
-        for number in self.room.candidates(rect):
-            crossbar = self.crossbars[number]
-            if label is not None and crossbar.label != label:
-                # A crossbar without label would become one of this label.
-                if crossbar.label is not None or full:
-                    continue
-            for free in crossbar.free:
-                spare_rows = free.row_end - free.row - rect.rows
-                spare_columns = free.column_end - free.column - rect.columns
-                if spare_rows < 0 or spare_columns < 0:
-                    continue
-                short, long = sorted((spare_rows, spare_columns))
-                rank = (short, long, number, free.row, free.column)
-                if best is None or rank < best[0]:
-                    best = (rank, number)
-        if best is None:
-            spot = Spot(len(self.crossbars), 0, 0)
-        else:
-            (_, _, _, row, column), number = best
-            spot = Spot(number, row, column)
+        # A crossbar without label would become one of this label.
+        open_to = (label,) if full else (label, None)
+        spot = self.spaces.best(
+            rect, None if label is None else lambda bar: self.crossbars[bar].label in open_to
+        ) or Spot(len(self.crossbars), 0, 0)
         self.put(spot, rect)
         self.mark(spot.crossbar, label)
         return spot
@@ -162,15 +163,18 @@ class _Packer:
     def put(self, spot: Spot, rect: Rect) -> None:
         """Lay a rectangle where its place is settled."""
         while len(self.crossbars) <= spot.crossbar:
-            free = [_Free(0, 0, self.rows, self.columns)]
-            self.room.note(len(self.crossbars), free)
-            self.crossbars.append(_Crossbar(free))
+            crossbar = _Crossbar([_Free(0, 0, self.rows, self.columns)])
+            self.spaces.set(len(self.crossbars), crossbar.free)
+            self.crossbars.append(crossbar)
         crossbar = self.crossbars[spot.crossbar]
         end = spot.row + rect.rows, spot.column + rect.columns
         crossbar.take(_Free(spot.row, spot.column, *end))
         crossbar.free = [free for free in crossbar.free if free.fits(self.least)]
-        self.room.note(spot.crossbar, crossbar.free)
+        self.spaces.set(spot.crossbar, crossbar.free)
 
+
+MANY = 2_000
+"""More rectangles than these are packed in one order of size only."""
 
 # Keys that sort the largest first, by area, longer side, rows, columns.
 _ORDERS: tuple[Callable[[Rect], tuple[int, int]], ...] = (
@@ -220,6 +224,8 @@ def pack(
     orders = [sorted(range(len(rects)), key=key.__getitem__) for key in keys]
     if limit is not None and any(mark is not None for mark in marks):
         orders += [sorted(order, key=lambda i: marks[i] is None) for order in orders]
+    if len(rects) > MANY:
+        orders = orders[:: len(_ORDERS)]
     bound = lower_bound(rects, rows, columns)
     best: tuple[int, int] | None = None
     found: tuple[Spot, ...] = ()
