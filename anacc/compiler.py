@@ -155,7 +155,7 @@ def compile_image(
     mode = read_mode or chip.read_modes.default.value
     chip.read_mode(mode)
     check_target(chip)
-    wanted = None if mapping is None else read_mapping(mapping)
+    wanted = None if mapping is None else read_mapping(mapping) or None
     check_chips(chip, limit)
     feeds = list(calibration) if calibration is not None else []
     synthetic = calibration is None

@@ -13,6 +13,7 @@ from anacc.atomic import write_atomically
 from anacc.cli.console import write_json, write_note
 from anacc.cli.options import program_argument
 from anacc.cli.output import check_output
+from anacc.errors import UsageError
 from anacc.mapping_file import mapping_text
 from anacc.reports.mapping_file import mapping_of
 from anacc.reports.text import render
@@ -44,6 +45,8 @@ def inspect_command(
     Cores in use, layers, what runs on the host and why, costs and their bounds, warnings.
     """
     if mapping is not None:
+        if as_json or nodes or all_rows:
+            raise UsageError("`--ibm-json` goes with no other option")
         _write_mapping(program, mapping)
         return
     report = load(program).report()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Collection, Container
 from dataclasses import dataclass
 
 from onnx import GraphProto
@@ -34,7 +34,7 @@ class Parameters:
 
 
 def initialisers_behind(
-    graph: GraphProto, initialisers: Container[str], constants: Iterable[str]
+    graph: GraphProto, initialisers: Container[str], constants: Collection[str]
 ) -> dict[str, str]:
     """For constants the initialiser that each is made of, where there is one.
 
@@ -47,14 +47,14 @@ def initialisers_behind(
         constants: names.
     """
     first = {node.output[0]: node.input[0] for node in graph.node if node.input and node.output}
-    found = {}
+    ends: dict[str, str] = {}  # of all constants that have been passed
     for constant in constants:
-        name = constant
-        while name not in initialisers and name in first:
+        name, passed = constant, []
+        while name not in initialisers and name not in ends and name in first:
+            passed.append(name)
             name = first[name]
-        if name in initialisers:
-            found[constant] = name
-    return found
+        ends.update(dict.fromkeys((constant, *passed), ends.get(name, name)))
+    return {name: ends[name] for name in constants if ends[name] in initialisers}
 
 
 def parameters_of(source: SourceModel, nodes: tuple[str, ...]) -> Parameters:

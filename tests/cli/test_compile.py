@@ -337,6 +337,8 @@ def test_a_mapping_that_cannot_be_is_refused(call: Call, files: Path) -> None:
     assert not (files / "again.json").exists()
     itself = call("inspect", files / "new.bin", "--ibm-json", files / "new.bin")
     assert itself.exit_code == 2 and "would overwrite an input" in itself.stderr
+    both = call("inspect", files / "new.bin", "--json", "--ibm-json")
+    assert both.exit_code == 2 and "`--ibm-json` goes with no other option" in both.stderr
 
 
 def test_without_calibration_there_is_a_warning(call: Call, files: Path) -> None:

@@ -106,3 +106,11 @@ def test_reaches_the_bound(rects: list[Rect], bars: int) -> None:
 def test_a_rectangle_that_fits_no_crossbar_is_refused(rect: Rect) -> None:
     with pytest.raises(ValueError, match="does not fit"):
         pack([rect], ROWS, COLUMNS)
+
+
+@pytest.mark.parametrize(("label", "shared"), [(None, True), (0, False), (1, True)])
+def test_crossbars_that_hold_something_have_its_label(label: int | None, shared: bool) -> None:
+    taken = [(Spot(3, 0, 0), Rect(2, 4), 1)]
+    found = pack([Rect(2, 3)] * 4, 4, 4, [label] * 4, 4, taken)
+    assert (Spot(3, 2, 0) in found) == shared
+    assert Spot(3, 0, 0) not in found
