@@ -14,16 +14,17 @@ import numpy as np
 from anacc.program.image import Image
 from anacc.program.model import Format
 from anacc.verification.algebra import Prints
-from anacc.verification.behind import factor_behind, readers_of
 from anacc.verification.blocks import Region, regions
-from anacc.verification.codes import Floats, check_codes, check_scales, weighings
+from anacc.verification.codes import Floats, check_codes
 from anacc.verification.coverage import Tile
 from anacc.verification.faults import Findings
 from anacc.verification.flow import Flow
 from anacc.verification.graph import OnnxGraph, read_graph
 from anacc.verification.held import Holding, holdings
+from anacc.verification.layers import Surroundings, readers_of, surroundings
 from anacc.verification.matrices import Matrix, matrix_of
 from anacc.verification.model_flow import ModelFlow
+from anacc.verification.scales import Scales, check_scales
 from anacc.verification.structure import Ends, host_borders, integer, named, steps
 
 
@@ -43,7 +44,7 @@ def check_against_model(
     model = _Model(image, ends, graph, findings)
     model.follow()
     model.count(tiles)
-    model.weights()
+    model.weights(tiles)
 
 
 class _Model:
@@ -200,39 +201,40 @@ class _Model:
             "nodes": sum(name in self.flow.positions for name in done),
         }
 
-    def weights(self) -> None:
-        """Codes and scales."""
-        channels: dict[str, Floats] = {}
-        factors = {
+    def weights(self, tiles: list[Tile]) -> None:
+        """Codes, and what the LDPUs multiply and add."""
+        stated = self.image.origin.get("tensors", [])
+        ranges = {
             each["tensor"]: np.asarray(each["factors"], np.float64)
-            for each in self.image.origin.get("tensors", [])
+            for each in stated
             if each["factors"]
         }
         readers = readers_of(self.graph)
-        behind: dict[str, Floats] = {}
+        around: dict[str, Surroundings] = {}
+        channels: dict[str, Floats] = {}
         fused = {
             region.node: self.image.origin["weights"][number]["nodes"]
             for number, region in self.regions.items()
         }
-        # Other corrections change the scale of a column by what calibration data show.
-        plain = self.image.manifest.options.get("correction", "none") in ("none", "bias")
         for number, name in enumerate(self.graph.names):
             matrix = self.matrices.get(name)
             if name not in fused or matrix is None:
                 continue
             operand = self.graph.nodes[number].input[0]
-            if operand in factors:
-                channels[name] = factors[operand]
-            found = factor_behind(self.graph, readers, number, matrix, fused[name])
-            if found is None or not plain or matrix.inputs:
-                continue
-            factor, last = found
-            if last in factors:
-                factor = factor / factors[last]
-            groups = matrix.weight.shape[0]
-            if name in channels and groups == len(channels[name]):
-                factor = factor * np.repeat(channels[name], matrix.weight.shape[2])
-            behind[name] = factor
+            if operand in ranges:
+                channels[name] = ranges[operand]
+            found = surroundings(self.graph, readers, number, matrix, fused[name])
+            if found is not None:
+                around[name] = found
+        correction = self.image.manifest.options.get("correction", "none")
+        scales = Scales(
+            {each["tensor"]: float(each["scale"]) for each in stated},
+            ranges,
+            correction == "none",
+            frozenset(each["tensor"] for each in stated if each["zero"]),
+        )
         intervals = check_codes(self.image, self.regions, channels, self.findings)
-        found_ = weighings(self.image, self.regions, intervals)
-        check_scales(self.image, self.regions, found_, behind, self.findings)
+        if correction in ("none", "bias"):  # others change scales by what calibration data show
+            check_scales(
+                self.image, self.ends, tiles, self.regions, intervals, around, scales, self.findings
+            )

@@ -37,7 +37,7 @@ def mixed(values: Prints, rounds: tuple[int, int] = (30, 27)) -> Prints:
     found = found * np.uint64(0xBF58476D1CE4E5B9)
     found = found ^ (found >> np.uint64(rounds[1]))
     found = found * np.uint64(0x94D049BB133111EB)
-    return found ^ (found >> np.uint64(31))
+    return np.asarray(found ^ (found >> np.uint64(31)))
 
 
 def drawn(name: str, indices: npt.NDArray[np.int64]) -> Prints:

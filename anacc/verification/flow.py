@@ -17,11 +17,12 @@ import numpy as np
 
 from anacc.program.image import Image
 from anacc.program.isa import Role
-from anacc.program.model import Access, Format, Instr, Loop, Node, Slice
+from anacc.program.model import Access, Format, Instr, Loop, Node
 from anacc.verification.algebra import Prints, elements, largest, product, total
 from anacc.verification.buffers import offsets, positions
 from anacc.verification.crossbars import installed
 from anacc.verification.faults import Findings
+from anacc.verification.register_file import Registers, read, write
 from anacc.verification.structure import (
     Ends,
     host_borders,
@@ -41,7 +42,6 @@ from anacc.verification.values import (
     Taken,
     Track,
     Value,
-    joined,
     pieces,
 )
 
@@ -93,9 +93,6 @@ class _Nest:
             else:
                 base += index * stride
         return base + positions(self.counts, tuple(free), 0, self.rows)
-
-
-Registers = dict[int, list[tuple[int, int, Value]]]
 
 
 class Flow:
@@ -284,7 +281,7 @@ class _Stream:
     def _instr(
         self, instr: Instr, nest: _Nest, ahead: Counter[tuple[str, int]], registers: Registers
     ) -> None:
-        inputs = [_read(registers, part) for part in slices(instr, Role.READ)]
+        inputs = [read(registers, part) for part in slices(instr, Role.READ)]
         targets = slices(instr, Role.WRITE)
         access = moved(instr)
         if access is not None and access[0] == "send":
@@ -300,7 +297,7 @@ class _Stream:
                 value = self._result(instr, nest, inputs)
             if not nest.counts:  # one row: written out, for a state may lie under it
                 value = Dense(value.read(np.zeros(1, np.int64)))
-            _write(registers, targets[0], value)
+            write(registers, targets[0], value)
 
     def _result(self, instr: Instr, nest: _Nest, inputs: Sequence[Value]) -> Value:
         match instr.op:
@@ -389,28 +386,3 @@ def _each(nest: _Nest, inputs: Sequence[Value], function: Callable[..., Prints])
             found = np.zeros((nest.rows, part.shape[1]), np.uint64)
         found[rows] = part
     return Dense(found if found is not None else np.zeros((0, 0), np.uint64))
-
-
-def _read(registers: Registers, part: Slice) -> Value:
-    """A register slice; elements without a value (a fault of its own) are 0."""
-    begin, end = part.offset, part.offset + part.length
-    found: list[Value] = []
-    for first, last, value in registers.get(part.register, ()):
-        low, high = max(first, begin), min(last, end)
-        if low < high:
-            found.append(value.part(low - first, high - first))
-    return joined(found) if found else Dense(np.zeros((1, part.length), np.uint64))
-
-
-def _write(registers: Registers, part: Slice, value: Value) -> None:
-    """Replace a register slice."""
-    begin, end = part.offset, part.offset + part.length
-    kept: list[tuple[int, int, Value]] = [(begin, end, value)]
-    for first, last, old in registers.get(part.register, ()):
-        if first < begin:
-            cut = min(last, begin)
-            kept.append((first, cut, old.part(0, cut - first)))
-        if last > end:
-            cut = max(first, end)
-            kept.append((cut, last, old.part(cut - first, last - first)))
-    registers[part.register] = sorted(kept, key=lambda each: each[0])

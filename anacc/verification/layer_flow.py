@@ -102,7 +102,8 @@ def _recurrent(
         last[d], last_c[d] = h, c
     if attributes.get("layout", 0):
         y, last, last_c = y.transpose(2, 0, 1, 3), last.swapaxes(0, 1), last_c.swapaxes(0, 1)
-    return [y, last, last_c][: 3 if kind == "LSTM" else 2], steps * batch
+    results: list[Prints | None] = [y, last, last_c]
+    return results[: 3 if kind == "LSTM" else 2], int(steps * batch)
 
 
 def _step(

@@ -12,8 +12,8 @@ Draw an edge from a stream to each that it can wait for: a reader for the writer
 reader, if the channel cannot hold the tokens of a sample.
 
 1. A circle of two streams over one channel is impossible: it would be empty and full at once.
-2. Any other circle is a simple cycle of this graph: it lies within one strongly connected component,
-   and there within one biconnected component of the graph without directions.
+2. Any other circle is a simple cycle of this graph: it lies within one strongly connected
+   component, and there within one biconnected component of the graph without directions.
 3. Dependencies between the events of these streams alone form the circle, so running a component
    by itself, with the tokens and the room of all other channels at hand, finds it if there is one.
 

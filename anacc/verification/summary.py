@@ -38,19 +38,23 @@ def as_lines(findings: Findings) -> list[str]:
             "tensors are made of what the model says, all positions and channels"
         )
     if "weights" in figures:
-        weights, scales = figures["weights"], figures["scales"]
+        weights, scales = figures["weights"], figures.get("scales", {"tiles": 0, "layers": 0})
         lines.append(
             f"weights: {weights['codes']:,} codes of {weights['blocks']} blocks are the model's to "
-            f"half a code; scales of {scales['chains']} columns of tiles fit"
+            "half a code"
+        )
+        lines.append(
+            f"scales: the LDPUs of {scales['tiles']} tiles count columns as the model does, of "
+            f"{scales['layers']} layers in absolute terms"
         )
     lines += [
         f"crossbars: {crossbars['cells']:,} cells of {crossbars['used']} crossbars in use "
         f"({share:.1%}), none twice",
         f"units: at most {units['most_hidden_units']} of {units['hidden_units']} hidden units on a "
         f"GDPU, {units['buffer_elements']:,} buffer elements on bridges",
-        f"links: {links['used']} of {links['of']} in use, the busiest for {links['busiest_ns']:,.0f}"
-        f" ns per sample; the slowest stage takes {links['slowest_stage_ns']:,.0f} ns "
-        f"({links['slowest_stage']})",
+        f"links: {links['used']} of {links['of']} in use, the busiest for "
+        f"{links['busiest_ns']:,.0f} ns per sample; the slowest stage takes "
+        f"{links['slowest_stage_ns']:,.0f} ns ({links['slowest_stage']})",
         f"order: {figures['register_reads']:,} register reads and "
         f"{figures['buffer_accesses']:,} buffer accesses follow what they read",
         f"progress: no circle of waits over {progress['channels']} channels, of which "

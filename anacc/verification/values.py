@@ -53,7 +53,7 @@ class Dense:
 
 @dataclass(frozen=True)
 class Loaded:
-    """Elements of a buffer: row i starts at `starts[i]`, its elements lie at `inside` from there."""
+    """Elements of a buffer: row i starts at `starts[i]`, its elements lie `inside` from there."""
 
     buffer: Prints
     starts: Ints
@@ -64,7 +64,7 @@ class Loaded:
         return len(self.inside)
 
     def read(self, rows: Ints) -> Prints:
-        return self.buffer[self.starts[rows][:, np.newaxis] + self.inside]
+        return np.asarray(self.buffer[self.starts[rows][:, np.newaxis] + self.inside])
 
     def part(self, begin: int, end: int) -> Value:
         return Loaded(self.buffer, self.starts, self.inside[begin:end])
