@@ -10,8 +10,8 @@ model's offset / S_result.  All to within the roundings to binary16.  Where a bo
 scale of a tensor too, it is the same.
 
 Argument: coefficients are those of the linear form that the LDPU computes (`forms`), multiplied
-along the chain of partial sums.  Where the table does not state an S, row tiles are compared with each
-other and columns with each other, for it then is the same unknown number.  A program that was
+along the chain of partial sums.  Where the table does not state an S, row tiles are compared with
+each other and columns with each other, for it then is the same unknown number.  A program that was
 compiled with corrections of its offsets (the default) has others than the model's by what
 calibration data show; these are not compared.
 """
@@ -124,8 +124,12 @@ def check_scales(
 def _check_borders(image: Image, scales: Scales, findings: Findings) -> None:
     """The scale of a tensor is the same at its border and in the table of tensors."""
     for border in image.manifest.borders:
-        if image.code.channels[border.channel].format.value == "tensor":
-            continue
+        if image.code.channels[border.channel].format.value == "tensor" or border.dtype not in (
+            "float16",
+            "float32",
+            "float64",
+        ):
+            continue  # a border of integers has their unit
         stated = scales.scale.get(border.name)
         if stated is not None and abs(border.scale / stated - 1) > ROUNDING:
             findings.fault(
