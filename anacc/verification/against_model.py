@@ -230,6 +230,12 @@ class _Model:
         scales = Scales(
             {each["tensor"]: float(each["scale"]) for each in stated},
             ranges,
+            {
+                each["tensor"]: frozenset(
+                    channel for channels_ in each["channels"].values() for channel in channels_
+                )
+                for each in stated
+            },
             correction == "none",
             frozenset(each["tensor"] for each in stated if each["zero"]),
         )

@@ -122,10 +122,13 @@ def _step(
         return given + fed, c
     if kind == "LSTM":
         i, o, f, a = ((given + fed)[:, g * hidden : (g + 1) * hidden] for g in range(4))
+        peephole = attributes.get("peepholes", 0)  # set by the caller: not of ONNX
+        if peephole:
+            i, f = total(i, c), total(f, c)
         if attributes.get("input_forget", 0):
             f = i
         c = total(product(f, c), product(i, a))
-        return product(o, c), c
+        return product(total(o, c) if peephole else o, c), c
     z, r = ((given + fed)[:, g * hidden : (g + 1) * hidden] for g in range(2))
     third = slice(2 * hidden, 3 * hidden)
     if attributes.get("linear_before_reset", 0):

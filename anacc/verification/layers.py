@@ -82,6 +82,8 @@ def surroundings(
         bias: Any = graph.constants.get(node.input[2])
         if bias is None or bias.size not in (1, matrix.columns):
             return None
+        if bias.size > 1 and bias.shape[-1] != matrix.columns:
+            return None  # it varies along the rows of the result
         beta = attributes.get("beta", 1.0) if node.op_type == "Gemm" else 1.0
         found.offset = found.offset + beta * bias.reshape(-1).astype(np.float64)
     channel = 1 if matrix.kernel else -1

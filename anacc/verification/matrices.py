@@ -29,12 +29,14 @@ class Matrix:
         weight: shape (groups, rows of a group, columns of a group).
         inputs: rows of a recurrent layer's input, 0 for other layers.
         kernel: sizes of a convolution's kernel.
+        unused: columns that are not needed: of gates that are coupled to others.
     """
 
     node: str
     weight: Array
     inputs: int = 0
     kernel: tuple[int, ...] = ()
+    unused: int = 0
 
     @property
     def rows(self) -> int:
@@ -48,8 +50,8 @@ class Matrix:
 
     @property
     def cells(self) -> int:
-        """Weights."""
-        return int(self.weight.size)
+        """Weights that take part."""
+        return int(self.weight.size) - self.unused * int(self.weight.shape[1])
 
     def groups(
         self, rows: tuple[int, int], columns: tuple[int, int]
@@ -87,7 +89,9 @@ def matrix_of(graph: OnnxGraph, node: onnx.NodeProto, name: str) -> Matrix | Non
         if w is None or r is None:
             return None
         both = np.concatenate([w, r], axis=2)  # (directions, gates * hidden, inputs + hidden)
-        return Matrix(name, both.transpose(0, 2, 1), int(w.shape[2]))
+        coupled = node.op_type == "LSTM" and attributes.get("input_forget", 0)
+        unused = w.shape[0] * r.shape[2] if coupled else 0
+        return Matrix(name, both.transpose(0, 2, 1), int(w.shape[2]), unused=int(unused))
     if len(node.input) <= position or node.input[position] not in graph.constants:
         return None
     weight = graph.constants[node.input[position]]

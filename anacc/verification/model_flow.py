@@ -129,6 +129,8 @@ class ModelFlow:
         operand = node.input[0]
         x = self.prints[operand]
         states = [self.prints.get(each) for each in node.input[5:7]]
+        if node.op_type == "LSTM" and len(node.input) > 7 and node.input[7]:
+            attributes["peepholes"] = 1
         results, positions = layer(node.op_type, attributes, self.matrices[name], x, states)
         self.positions[name] = positions // self.batch
         if node.op_type == "Gemm" and len(node.input) > 2 and node.input[2] in self.prints:

@@ -41,13 +41,15 @@ class Scales:
 
     Attributes:
         scale: of each tensor that the program states.
-        channels: of some, the range of each channel relative to that.
+        channels: of some, the range of each of their channels (features) relative to that.
+        channels_of: the channels (of the program) that hold each tensor.
         exact_offsets: whether offsets are the model's own.
         zeros: tensors of which a code other than 0 stands for 0.
     """
 
     scale: dict[str, float]
     channels: dict[str, Floats]
+    channels_of: dict[str, frozenset[int]]
     exact_offsets: bool
     zeros: frozenset[str]
 
@@ -105,7 +107,11 @@ def check_scales(
         region = regions[members[0].block]
         surrounding = around.get(region.node)
         expected = None
-        if surrounding is not None and region.matrix is not None:
+        if (
+            surrounding is not None
+            and region.matrix is not None
+            and _gives(members, scales.channels_of.get(surrounding.result, frozenset()))
+        ):
             expected = _expected(region, surrounding, scales)
             _check_sums(image, members, regions, surrounding, scales, findings)
         absolute += expected is not None
@@ -177,6 +183,12 @@ def _chains(
     for stream in found:
         chain(stream, len(found))
     return [chains[stream] for stream in sorted(chains)]
+
+
+def _gives(members: list[_Chain], channels: frozenset[int]) -> bool:
+    """Whether the results of a layer are what these channels hold."""
+    last = [chain for chain in members if (chain.behind == 1).all()]
+    return any(channel in channels for chain in last for channel in chain.made.forms)
 
 
 def _share(
