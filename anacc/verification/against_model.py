@@ -77,11 +77,14 @@ class _Model:
                     "coverage", f"weight block {number} does not have the size of its region"
                 )
             elif region.matrix is None:
-                self.findings.unproven.append(
-                    f"layer `{stated['layer']}`: the model has no constant matrix of that name"
-                )
+                alike = region.node in self.matrices
+                reason = "columns that look alike" if alike else "no constant matrix of its name"
+                self.findings.unproven.append(f"layer `{stated['layer']}`: the model has {reason}")
         if len(self.regions) < len(self.image.code.weights):
             return
+        for region in self.regions.values():
+            if region.matrix is None:
+                self.matrices.pop(region.node, None)
         kept = {
             channel
             for each in self.holdings.values()

@@ -3,14 +3,16 @@
 The program states for each block the node and a region of the layer's matrix.  For convolutions and
 products the region counts rows and columns as `matrices` does.  A recurrent layer is cut into
 chunks of hidden units, so what its columns are is found from the weights: each column of codes
-belongs to the column of the model's matrix that it correlates with best over all row tiles; `codes`
-then proves that it is that one.
+belongs to the column of the model's matrix that it correlates with best over all row tiles.  Where
+there are too few rows to tell single columns apart, whole gates of consecutive hidden units are
+sought.  `codes` then proves that the columns are those.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,8 @@ from anacc.verification.flow import Block
 from anacc.verification.matrices import Matrix
 
 Ints = npt.NDArray[np.int64]
+
+ALIKE = 0.98  # of the best score, with which columns in their natural order are preferred
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,8 @@ class Region:
 
 
 def regions(image: Image, matrices: Mapping[str, Matrix]) -> dict[int, Region]:
-    """What each weight block holds; blocks of which nothing is said are left out."""
+    """What each weight block holds; blocks of which nothing is said are left out, and have no
+    matrix where it cannot be told which of its columns they are."""
     stated: list[dict[str, Any]] = image.origin.get("weights", [])
     heights: dict[str, int] = {}
     for each in stated:
@@ -97,36 +102,43 @@ def regions(image: Image, matrices: Mapping[str, Matrix]) -> dict[int, Region]:
         if matrix is not None and matrix.inputs:
             key = each["layer"], (columns[0], columns[-1])
             chunks.setdefault(key, []).append(number)
-    for (layer, _), numbers in chunks.items():
-        _find_columns(image, found, numbers, heights[layer])
+    unclear = {
+        found[numbers[0]].node
+        for (layer, _), numbers in chunks.items()
+        if not _find_columns(image, found, numbers, heights[layer])
+    }
+    for number, region in found.items():
+        if region.node in unclear:
+            found[number] = replace(region, matrix=None)
     return found
 
 
-def _find_columns(image: Image, found: dict[int, Region], numbers: list[int], height: int) -> None:
-    """Find the direction, rows and columns of a recurrent layer's blocks with common columns."""
+def _find_columns(image: Image, found: dict[int, Region], numbers: list[int], height: int) -> bool:
+    """Find the direction, rows and columns of a recurrent layer's blocks with common columns.
+
+    Returns:
+        Whether there is one answer: small matrices may look alike.
+    """
     matrix = found[numbers[0]].matrix
     if matrix is None:
-        return
+        return True
     directions, rows, width = matrix.weight.shape
     starts = {first for first in (0, matrix.inputs) if first + height <= rows}
-    if height == rows:
-        starts = {0}
-    best: tuple[float, int, int, Ints] | None = None
-    for way in range(directions):
-        for start in sorted(starts):
-            score = np.zeros((len(found[numbers[0]].columns), width))
-            for number in numbers:
-                region = found[number]
-                chosen = matrix.weight[way, start + region.rows].astype(np.float64)
-                codes = np.asarray(image.weights[number][: len(region.rows)], np.float64)
-                score += _unit(codes).T @ _unit(chosen)
-            columns = score.argmax(axis=1)
-            total = float(score.max(axis=1).sum())
-            if best is None or total > best[0] + 1e-9:
-                best = total, way, start, columns
-    if best is None:
-        return
-    _, way, start, columns = best
+    answers: list[tuple[float, int, int, Ints]] = []
+    for way, start in itertools.product(range(directions), sorted(starts)):
+        score = np.zeros((len(found[numbers[0]].columns), width))
+        for number in numbers:
+            region = found[number]
+            chosen = matrix.weight[way, start + region.rows].astype(np.float64)
+            codes = np.asarray(image.weights[number][: len(region.rows)], np.float64)
+            score += _unit(codes).T @ _unit(chosen)
+        gates = _gates(score, rows - matrix.inputs)
+        most = float(score.max(axis=1).sum())
+        if not gates or gates[0][0] < ALIKE * most:
+            gates = [(most, score.argmax(axis=1))]
+        answers += [(total, way, start, columns) for total, columns in gates]
+    answers.sort(key=lambda answer: -answer[0])
+    best, way, start, columns = answers[0]
     for number in numbers:
         region = found[number]
         found[number] = Region(
@@ -137,6 +149,34 @@ def _find_columns(image: Image, found: dict[int, Region], numbers: list[int], he
             way * width + columns,
             region.copies,
         )
+    return len(answers) == 1 or answers[1][0] < best * (1 - 1e-3)
+
+
+def _gates(score: npt.NDArray[np.float64], hidden: int) -> list[tuple[float, Ints]]:
+    """How good gates of consecutive units are, with their columns; the best of each order.
+
+    Args:
+        score: how well each column of codes fits each of the model's, (n, gates * hidden).
+        hidden: units of a gate.
+    """
+    found: list[tuple[float, Ints]] = []
+    gates = score.shape[1] // hidden
+    for count in range(1, gates + 1):
+        units, rest = divmod(len(score), count)
+        if rest or not 0 < units <= hidden:
+            continue
+        # For each block of columns, gate and first unit: how well they fit.
+        fits = np.zeros((count, gates, hidden - units + 1))
+        for unit in range(units):
+            rows = score[unit::units].reshape(count, gates, hidden)
+            fits += rows[:, :, unit : unit + hidden - units + 1]
+        for order in itertools.permutations(range(gates), count):
+            totals = np.sum([fits[place, gate] for place, gate in enumerate(order)], axis=0)
+            for first in np.argsort(-totals, kind="stable")[:2].tolist():
+                columns = [gate * hidden + first + np.arange(units) for gate in order]
+                found.append((float(totals[first]), np.concatenate(columns)))
+    found.sort(key=lambda each: -each[0])
+    return found[:2]
 
 
 def _unit(columns: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
