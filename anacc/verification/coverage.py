@@ -46,12 +46,12 @@ def tiles(image: Image, ends: Ends, findings: Findings) -> list[Tile]:
     """All tiles of a program."""
     stated: list[dict[str, Any]] = image.origin.get("weights", [])
     found: list[Tile] = []
-    users: dict[int, list[int]] = {}
+    users: set[int] = set()
     for number, stream in enumerate(image.code.streams):
         flat = list(steps(stream.body))
         for step in flat:
             if step.instr.op == "program":
-                users.setdefault(integer(step.instr, "weight"), []).append(number)
+                users.add(integer(step.instr, "weight"))
         blocks = [integer(step.instr, "weight") for step in flat if step.instr.op == "program"]
         if len(blocks) != 1 or blocks[0] >= len(stated):
             if any(step.instr.op == "mvm" for step in flat):
@@ -70,12 +70,10 @@ def tiles(image: Image, ends: Ends, findings: Findings) -> list[Tile]:
             Tile(number, each["layer"], tuple(each["rows"]), tuple(each["columns"]), products, adds)
         )
     for block in range(len(image.code.weights)):
-        if len(users.get(block, ())) != 1:
+        if block not in users:
             layer = stated[block]["layer"] if block < len(stated) else "?"
             findings.fault(
-                "coverage",
-                f"weight block {block} of layer `{layer}` is installed {len(users.get(block, ()))} "
-                "times, not once",
+                "coverage", f"weight block {block} of layer `{layer}` is installed on no crossbar"
             )
     return found
 

@@ -3,7 +3,8 @@
 Properties and arguments:
 
 1. Blocks lie inside their crossbar and apart from each other: a counter of each cell of a core is
-   raised once for each block that covers it, and none may exceed one.
+   raised once for each block that covers it, and none may exceed one.  Rounds, each of which
+   programs the crossbars anew, count apart.
 2. An `mvm` finds all its cells in a block that its own stream has installed before it, at top
    level, so that it is there in every iteration.
 3. Cells and streams exist in the target.
@@ -20,7 +21,7 @@ from anacc.program.image import Image
 from anacc.program.model import Adc, Slice, Stream
 from anacc.targets import Target
 from anacc.verification.faults import Findings
-from anacc.verification.structure import integer, named, operands, steps
+from anacc.verification.structure import integer, named, operands, round_of, steps
 
 Corner = tuple[int, int, int, int]  # rows [0], [1] and columns [2], [3] of a region
 
@@ -28,12 +29,13 @@ Corner = tuple[int, int, int, int]  # rows [0], [1] and columns [2], [3] of a re
 def check_crossbars(image: Image, target: Target, findings: Findings) -> None:
     """Check every crossbar of a program."""
     rows, columns = target.crossbar.rows.value, target.crossbar.columns.value
-    cores: dict[tuple[int, int], list[int]] = {}
+    cores: dict[tuple[int, int, int], list[int]] = {}
     for number, stream in enumerate(image.code.streams):
         if stream.unit.kind == "core":
-            cores.setdefault((stream.unit.chip, stream.unit.index), []).append(number)
+            place = stream.unit.chip, stream.unit.index, round_of(stream)
+            cores.setdefault(place, []).append(number)
     used = 0
-    for (chip, core), members in cores.items():
+    for (chip, core, _), members in cores.items():
         covered = np.zeros((rows, columns), np.int32)
         for number in members:
             used += _check_stream(image, number, covered, findings)
@@ -53,7 +55,8 @@ def check_crossbars(image: Image, target: Target, findings: Findings) -> None:
                 f"shift {adc.shift}, maximum {adc.maximum}) are none that the target offers",
             )
     findings.figures["crossbars"] = {
-        "used": len(cores),
+        "used": len({(chip, core) for chip, core, _ in cores}),
+        "rounds": len({number for _, _, number in cores}),
         "cells": used,
         "cells_of_used": len(cores) * rows * columns,
     }

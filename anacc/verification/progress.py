@@ -29,7 +29,7 @@ import networkx as nx
 
 from anacc.program.image import Image
 from anacc.verification.faults import Findings
-from anacc.verification.structure import Ends, named
+from anacc.verification.structure import Ends, named, round_of
 from anacc.verification.tokens_run import Waits, run
 
 
@@ -54,8 +54,16 @@ def check_progress(image: Image, ends: Ends, findings: Findings) -> None:
                     f"{named(image, reader)} takes {taken} tokens of channel {number}, into which "
                     f"{named(image, writer)} puts {tokens}",
                 )
+            before, after = (round_of(image.code.streams[each]) for each in (writer, reader))
+            if after < before:
+                findings.fault(
+                    "order",
+                    f"{named(image, reader)} of round {after} reads channel {number}, which "
+                    f"{named(image, writer)} writes in round {before}",
+                )
             waits.add_edge(reader, writer, channel=number)
-            if channel.capacity < tokens:
+            # A channel to a later round holds all tokens, in the memory of the host.
+            if channel.capacity < tokens and after == before:
                 bounded += 1
                 waits.add_edge(writer, reader, channel=number)
     executed = steps = 0

@@ -23,8 +23,8 @@ from anacc.program.image import Image
 from anacc.program.model import Format, Unit
 from anacc.targets import Target
 from anacc.verification.faults import Findings
-from anacc.verification.stages import slowest_stage
-from anacc.verification.structure import Ends, named
+from anacc.verification.stages import slowest_stages
+from anacc.verification.structure import Ends, named, round_of
 
 Point = tuple[str, int]  # ("core" or "gdpu", index) on a chip
 _BITS = {Format.INT8: 8, Format.INT16: 16, Format.INT32: 32, Format.BINARY16: 16}
@@ -58,36 +58,38 @@ def check_routes(image: Image, target: Target, ends: Ends, findings: Findings) -
     chip_links = links_of_chip(target)
     chips = 1 + max((stream.unit.chip for stream in image.code.streams), default=0)
     total = len(chip_links) * chips + 2 * (chips - 1)
-    busy: dict[int, float] = {}
+    busy: dict[tuple[int, int], float] = {}  # by round and link
     for number, channel in enumerate(image.code.channels):
         reason = _wrong(image, number, ends, chip_links, chips, total)
         if reason:
             writer = named(image, ends.writer[number])
             findings.fault("link", f"channel {number}, which {writer} writes: {reason}")
+            continue
         values = channel.token_size * ends.tokens[number]
         cycles = -(-_BITS.get(channel.format, 8) // target.links.bits_per_value.value)
+        now = round_of(image.code.streams[ends.writer[number]])
         for link in channel.route:
             inner = link < len(chip_links) * chips
             rate = target.links.values_per_ns if inner else target.links.chip_values_per_ns
-            busy[link] = busy.get(link, 0.0) + values * cycles / rate.value
-    stage = slowest_stage(image, target)
-    stated = image.mapping.get("performance", {}).get("slowest_ns")
-    limit = stage.ns if stated is None else float(stated)
-    for link, ns in sorted(busy.items()):
-        if ns > limit * (1 + 1e-9):
+            busy[now, link] = busy.get((now, link), 0.0) + values * cycles / rate.value
+    stages = slowest_stages(image, target)
+    for (now, link), ns in sorted(busy.items()):
+        stage = stages[now]
+        if ns > stage.ns * (1 + 1e-9):
             findings.fault(
                 "link",
                 f"link {link} needs {ns:.0f} ns for the values of a sample, more than the "
-                f"{limit:.0f} ns of the slowest stage ({stage.unit})",
+                f"{stage.ns:.0f} ns of the slowest stage ({stage.unit})",
             )
-    busiest = max(busy, key=lambda link: (busy[link], -link), default=None)
+    busiest = max(busy, key=lambda place: (busy[place], -place[1]), default=None)
+    slowest = max(stages.values(), key=lambda stage: stage.ns, default=None)
     findings.figures["links"] = {
-        "used": len(busy),
+        "used": len({link for _, link in busy}),
         "of": total,
-        "busiest": busiest,
-        "busiest_ns": busy.get(busiest, 0.0) if busiest is not None else 0.0,
-        "slowest_stage_ns": limit,
-        "slowest_stage": stage.unit,
+        "busiest": busiest[1] if busiest else None,
+        "busiest_ns": busy[busiest] if busiest else 0.0,
+        "slowest_stage_ns": slowest.ns if slowest else 0.0,
+        "slowest_stage": slowest.unit if slowest else "",
     }
 
 
@@ -104,7 +106,11 @@ def _wrong(
     if ends.writer[number] < 0:
         return "it has no writer"
     source = streams[ends.writer[number]].unit
-    readers = {streams[reader].unit for reader in ends.readers[number]} - {source}
+    now = round_of(streams[ends.writer[number]])
+    # What a later round reads waits for it in the memory of the host.
+    readers = {
+        streams[reader].unit for reader in ends.readers[number] if round_of(streams[reader]) == now
+    } - {source}
     if len(set(route)) < len(route):
         return "its route names a link twice"
     if any(not 0 <= link < total for link in route):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from anacc.program.image import Image
 from anacc.program.model import Slice, Stream
 from anacc.targets import Target
-from anacc.verification.structure import Step, integer, operands, steps
+from anacc.verification.structure import Step, integer, operands, round_of, steps
 
 
 @dataclass(frozen=True)
@@ -18,19 +18,23 @@ class Stage:
     ns: float
 
 
-def slowest_stage(image: Image, target: Target) -> Stage:
-    """The unit that works longest on a sample; the host counts nothing.
+def slowest_stages(image: Image, target: Target) -> dict[int, Stage]:
+    """For each round, the unit that works longest on a sample; the host counts nothing.
 
     A core takes for each product the latency of its read mode and the LDPU's time for each column;
     a GDPU its time for each hidden unit of each token; a bridge its time for each token.  Streams
     of one unit work one after another.
     """
-    busy: dict[str, float] = {}
+    busy: dict[int, dict[str, float]] = {}
     for stream in image.code.streams:
+        units = busy.setdefault(round_of(stream), {})
         unit = str(stream.unit)
-        busy[unit] = busy.get(unit, 0.0) + _time(image, target, stream)
-    unit = max(sorted(busy), key=lambda name: busy[name], default="")
-    return Stage(unit, busy.get(unit, 0.0))
+        units[unit] = units.get(unit, 0.0) + _time(image, target, stream)
+    found = {}
+    for number, units in sorted(busy.items()):
+        unit = max(sorted(units), key=lambda name: units[name])
+        found[number] = Stage(unit, units[unit])
+    return found
 
 
 def _time(image: Image, target: Target, stream: Stream) -> float:

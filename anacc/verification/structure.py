@@ -166,6 +166,11 @@ def ends(image: Image) -> Ends:
     return Ends(tuple(writer), tuple(map(tuple, readers)), tuple(tokens), tuple(moves))
 
 
+def round_of(stream: Stream) -> int:
+    """The round that a stream runs in: streams of a round begin when all earlier rounds ended."""
+    return int(getattr(stream, "round", 0))
+
+
 def named(image: Image, number: int) -> str:
     """A stream as sentences name it, with its ONNX nodes."""
     stream = image.code.streams[number]
