@@ -1,20 +1,23 @@
 """Every multiply-accumulate of a layer is done exactly once, as far as the program alone can tell.
 
-Property: for each column of a layer's matrix, the tiles whose partial sums come together in one
-result hold rows that follow one another without gap or overlap; the columns of a layer are
-covered without gap or overlap, and each of them is computed for as many positions as the others,
-whether by one tile or by several copies that share the positions.
+Property: each cell of a layer's matrix that any tile holds is multiplied equally often per sample,
+once for each position, whether by one tile or by copies that share the positions; rows use either
+the same columns or none in common (groups), and no row or column is left out.  Tiles add partial
+sums of the same columns and positions, each once.
 
-Argument: tiles that pass partial sums on form a tree whose root gives the result.  The rows of a
-tree are those of its tiles together, a partial sum that two tiles take being counted twice.
-That the right elements meet these rows, and that copies of a layer serve each position once,
-follows with the model, from `flow`.
+Argument: the rows and columns at which tiles begin and end cut the matrix into rectangles whose cells
+are alike; the products of the tiles are added up for each of them.  That the right elements meet
+these rows, that partial sums of cut columns come together again, and that copies of a layer serve
+each position once, follows with the model, from `flow`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from anacc.program.image import Image
 from anacc.verification.faults import Findings
@@ -103,7 +106,6 @@ def _check_layer(
         for tile in members
     }
     passed = [tile.stream for each in before.values() for tile in each]
-    results: dict[Span, dict[tuple[Span, ...], int]] = {}
     for tile in members:
         for other in before[tile.stream]:
             if other.columns != tile.columns:
@@ -118,65 +120,53 @@ def _check_layer(
                     f"{named(image, tile.stream)} multiplies {tile.products} times, but adds "
                     f"partial sums of {other.products} products",
                 )
-        if tile.stream in passed:
-            if passed.count(tile.stream) > 1:
-                findings.fault(
-                    "coverage",
-                    f"the partial sums of {named(image, tile.stream)} are added "
-                    f"{passed.count(tile.stream)} times",
-                )
-            continue
-        rows = tuple(sorted(_rows(tile, before, len(members))))
-        for first, last in zip(rows, rows[1:], strict=False):
-            if first[1] != last[0]:
-                what = "twice" if first[1] > last[0] else "not at all"
-                low, high = sorted((first[1], last[0]))
-                findings.fault(
-                    "coverage",
-                    f"layer `{name}`: rows {low}:{high} of columns {tile.columns} are multiplied "
-                    f"{what}, in what {named(image, tile.stream)} gives",
-                )
-        spans = results.setdefault(tile.columns, {})
-        whole = ((rows[0][0], rows[-1][1]),)
-        spans[whole] = spans.get(whole, 0) + tile.products
-    _check_results(name, results, findings)
-
-
-def _rows(tile: Tile, before: dict[int, list[Tile]], depth: int) -> list[Span]:
-    """The rows of all tiles whose partial sums come together in a tile."""
-    found = [tile.rows]
-    if depth:
-        for other in before[tile.stream]:
-            found += _rows(other, before, depth - 1)
-    return found
-
-
-def _check_results(
-    name: str, results: dict[Span, dict[tuple[Span, ...], int]], findings: Findings
-) -> None:
-    """Columns follow one another; each has one span of rows; spans are equal or apart."""
-    spans = sorted({whole[0] for each in results.values() for whole in each})
-    products = {sum(each.values()) for each in results.values()}
-    if len(products) > 1:
-        findings.fault(
-            "coverage",
-            f"layer `{name}`: its columns are computed for different numbers of positions, "
-            f"{min(products)} to {max(products)}",
-        )
-    for columns, each in results.items():
-        if len(each) > 1:
+        if passed.count(tile.stream) > 1:
             findings.fault(
                 "coverage",
-                f"layer `{name}`: columns {columns} are computed from rows "
-                + " and from rows ".join(f"{w[0][0]}:{w[0][1]}" for w in sorted(each)),
+                f"the partial sums of {named(image, tile.stream)} are added "
+                f"{passed.count(tile.stream)} times",
             )
-    for what, ordered in (("rows", spans), ("columns", sorted(results))):
-        expected = 0
-        for first, last in ordered:
-            if first != expected:
-                state = "more than once" if first < expected else "by no tile"
-                low, high = sorted((first, expected))
-                findings.fault(
-                    "coverage", f"layer `{name}`: {what} {low}:{high} are covered {state}"
-                )
-            expected = max(expected, last)
+    _check_cells(name, members, findings)
+
+
+def _check_cells(name: str, members: list[Tile], findings: Findings) -> None:
+    """Add up the products of each rectangle of cells."""
+    tops = sorted({0, *(edge for tile in members for edge in tile.rows)})
+    lefts = sorted({0, *(edge for tile in members for edge in tile.columns)})
+    row, column = ({edge: n for n, edge in enumerate(edges)} for edges in (tops, lefts))
+    products = np.zeros((len(tops) - 1, len(lefts) - 1), np.int64)
+    for tile in members:
+        rows = slice(row[tile.rows[0]], row[tile.rows[1]])
+        columns = slice(column[tile.columns[0]], column[tile.columns[1]])
+        products[rows, columns] += tile.products
+    used = products > 0
+    patterns = np.unique(used, axis=0)
+    apart = patterns.any(axis=1).all() and (patterns.sum(axis=0) == 1).all()
+    if not apart:
+        # Rows that use some of the columns that others use: the cells missing there are at fault.
+        shared = ((used.astype(np.int64) @ used.T.astype(np.int64)) > 0) @ used
+        missing = (shared & ~used) if (shared & ~used).any() else ~used
+        _fault_at(name, missing, tops, lefts, "held by no tile", findings)
+    usual = int(np.median(products[used])) if used.any() else 0
+    wrong = used & (products != usual)
+    if wrong.any():
+        first = tuple(np.argwhere(wrong)[0])
+        what = f"multiplied {int(products[first])} times per sample, others {usual} times"
+        _fault_at(name, wrong, tops, lefts, what, findings)
+
+
+def _fault_at(
+    name: str,
+    wrong: npt.NDArray[np.bool_],
+    tops: list[int],
+    lefts: list[int],
+    what: str,
+    findings: Findings,
+) -> None:
+    """Tell of the first rectangle of cells that is wrong."""
+    row, column = (int(n) for n in np.argwhere(wrong)[0])
+    findings.fault(
+        "coverage",
+        f"layer `{name}`: the cells of rows {tops[row]}:{tops[row + 1]}, columns "
+        f"{lefts[column]}:{lefts[column + 1]} are {what}",
+    )
