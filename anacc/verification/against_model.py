@@ -15,6 +15,7 @@ from anacc.program.image import Image
 from anacc.program.model import Format
 from anacc.verification.algebra import Prints
 from anacc.verification.blocks import Region, regions
+from anacc.verification.bounds import is_too_large
 from anacc.verification.codes import Floats, check_codes
 from anacc.verification.coverage import Tile
 from anacc.verification.faults import Findings
@@ -69,6 +70,12 @@ class _Model:
             matrix = matrix_of(self.graph, node, name)
             if matrix is not None and name not in self.matrices:
                 self.matrices[name] = matrix
+        stated_ = self.image.origin.get("weights", [])
+        names = {node for each in stated_ for node in each["nodes"]}
+        if names and names.isdisjoint(self.graph.names):
+            reason = "this is not the model of the program: it has no node of its layers"
+            self.findings.fault("coverage", reason)
+            return
         self.regions = regions(self.image, self.matrices)
         for number, stated in enumerate(self.image.origin.get("weights", [])):
             region = self.regions.get(number)
@@ -85,6 +92,9 @@ class _Model:
         for region in self.regions.values():
             if region.matrix is None:
                 self.matrices.pop(region.node, None)
+        if is_too_large(self.image, self.ends):
+            self.findings.unproven.append("the data flow: the program is too large to follow it")
+            return
         kept = {
             channel
             for each in self.holdings.values()

@@ -6,9 +6,9 @@ the same columns or none in common (groups), and no row or column is left out.  
 sums of the same columns and positions, each once.
 
 Argument: the rows and columns at which tiles begin and end cut the matrix into rectangles whose
-cells are alike; the products of the tiles are added up for each of them.  That the right elements meet
-these rows, that partial sums of cut columns come together again, and that copies of a layer serve
-each position once, follows with the model, from `flow`.
+cells are alike; the products of the tiles are added up for each of them.  That the right elements
+meet these rows, that partial sums of cut columns come together again, and that copies of a layer
+serve each position once, follows with the model, from `flow`.
 """
 
 from __future__ import annotations

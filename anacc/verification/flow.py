@@ -45,8 +45,6 @@ from anacc.verification.values import (
     pieces,
 )
 
-MAX_BUFFER = 2**28  # elements of a buffer that are held at once
-
 
 @dataclass(frozen=True)
 class Block:
@@ -200,8 +198,6 @@ class _Stream:
                 zero = Dense(np.zeros((1, register.length), np.uint64))
                 self.registers[position] = [(0, register.length, zero)]
         size = self.stream.buffer.size if self.stream.buffer else 0
-        if size > MAX_BUFFER:
-            raise MemoryError(f"a buffer of {size} elements")
         self.buffer = np.zeros(size, np.uint64)
         self.installed = installed(flow.image, self.stream)
         self.multiplies = any(step.instr.op == "mvm" for step in steps(self.stream.body))

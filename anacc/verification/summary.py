@@ -27,7 +27,7 @@ def as_lines(findings: Findings) -> list[str]:
         f"coverage: {figures['coverage']['tiles']} tiles hold each cell of the matrices of "
         f"{figures['coverage']['layers']} layers once"
     ]
-    if "multiply_adds" in figures:
+    if "multiply_adds" in figures and "flow" in figures:
         products, flow = figures["multiply_adds"], figures["flow"]
         lines.append(
             f"multiply-adds: {products['program']:,} per sample on crossbars; the model states "
