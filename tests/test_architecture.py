@@ -61,6 +61,7 @@ MAY_IMPORT = {
         "anacc.targets",
         "anacc.errors",
     },
+    "anacc.verification": {"anacc.program", "anacc.targets", "anacc.errors"},
     "anacc_backends": {
         "anacc_passes",
         "anacc.frontend",
@@ -173,6 +174,23 @@ def test_the_check_itself(module: str, source: str, forbidden: str | None) -> No
     modules = {"anacc.ir", "anacc.frontend", "anacc_backends"}
     found = violations(source, module, is_package=False, modules=modules)
     assert [sentence.rsplit(" ", 1)[1] for sentence in found] == ([forbidden] if forbidden else [])
+
+
+# Of the program format, the verifier may know the data alone: no check, no analysis, no encoder.
+FORMAT_DATA = {"anacc.program.image", "anacc.program.isa", "anacc.program.manifest"}
+FORMAT_DATA.add("anacc.program.model")
+
+
+def test_the_verifier_shares_no_code_with_what_it_verifies() -> None:
+    modules = {module for module, _ in module_files()}
+    for module, file in module_files():
+        if not module.startswith("anacc.verification"):
+            continue
+        source = file.read_text(encoding="utf-8")
+        for line, name in imported_modules(source, module, file.name == "__init__.py"):
+            if name.startswith("anacc.program"):
+                found = name if name in modules else name.rpartition(".")[0]
+                assert found in FORMAT_DATA, f"{module}, line {line}: {name}"
 
 
 def test_a_new_part_must_be_in_the_table() -> None:

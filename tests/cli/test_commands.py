@@ -17,6 +17,8 @@ from anacc.errors import ProgramError
 from anacc.program.container import write
 from tests.cli import sample
 from tests.cli.conftest import Call
+from tests.verification.damages import DAMAGES
+from tests.verification.networks import compiled, saved
 
 
 def test_run_prints_a_row_for_each_output(call: Call, files: Path) -> None:
@@ -160,8 +162,34 @@ def test_assembled_programs_are_checked(call: Call, files: Path) -> None:
     assert not (files / "new.bin").exists()
 
 
-def test_verify(call: Call, files: Path) -> None:
-    assert "no fault found" in call("verify", files / "program.bin").stdout
+def test_verify(call: Call, tmp_path: Path) -> None:
+    model = saved("residual", tmp_path)
+    program = tmp_path / "residual.bin"
+    write(compiled("residual"), program)
+    result = call("verify", program)
+    assert result.exit_code == 0
+    assert "no fault found" in result.stdout
+    result = call("verify", program, "--model", model)
+    assert result.exit_code == 0
+    assert "multiply-adds: 57,856 per sample" in result.stdout
+    found = json.loads(call("verify", program, "--model", model, "--json").stdout)
+    assert found["faults"] == []
+    assert found["figures"]["multiply_adds"]["model"] == 57856
+
+
+def test_verify_tells_of_faults(call: Call, tmp_path: Path) -> None:
+    model = saved("residual", tmp_path)
+    program = tmp_path / "residual.bin"
+    write(DAMAGES["window_transposed"].apply(compiled("residual")), program)
+    assert call("verify", program).exit_code == 0  # only the model shows it
+    result = call("verify", program, "--model", model)
+    assert result.exit_code == 1
+    assert "fault (flow): tensor `r1` of node `relu1`" in result.stdout
+    found = json.loads(call("verify", program, "--model", model, "--json").stdout)
+    assert [fault["kind"] for fault in found["faults"]] == ["flow"]
+    missing = call("verify", program, "--model", tmp_path / "missing.onnx")
+    assert missing.exit_code == 1
+    assert "is no ONNX model" in missing.stderr
 
 
 def test_verify_compares_segments_with_the_manifest(tmp_path: Path) -> None:
