@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from anacc.errors import CompileError
 from anacc.ir import Module, Op, verify
 from anacc.targets import Target
+from anacc_passes.link_report import link_report
+from anacc_passes.links import Link, links
 from anacc_passes.place import Place
-from anacc_passes.route import Link, Route, link_report, links
+from anacc_passes.route import Route
 from tests.passes.chips import Chip, target
 from tests.passes.golden_text import check as check_golden
 
