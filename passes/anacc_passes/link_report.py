@@ -80,9 +80,9 @@ def _least(router: Router, op: Op, readers: Iterable[Op]) -> int:
     nodes = [node for node in dict.fromkeys(map(node_of, near)) if node != source]
     if not on_links(source):
         return far
-    ways = [router.ways(source, node) for node in nodes if on_links(node)]
-    farthest = max((min(map(len, options)) for options in ways), default=0)
-    return far + max(farthest, _entered(router.target, source, [n for n in nodes if on_links(n)]))
+    reached = [node for node in nodes if on_links(node)]
+    farthest = max((router.least(source, node) for node in reached), default=0)
+    return far + max(farthest, _entered(router.target, source, reached))
 
 
 def _entered(target: Target, source: Node, readers: Sequence[Node]) -> int:

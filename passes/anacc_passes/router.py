@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from anacc.errors import CompileError
 from anacc.ir import Module, Op
 from anacc.targets import Target
-from anacc_passes.links import Node, cores_of, links, numbers, text_of
+from anacc_passes.links import Node, cores_of, numbers, text_of
 from anacc_passes.sites import between_chips, chip_of, meet, node_of, on_links, values_of
 
 TURNS_TRIED = 16
@@ -24,11 +24,13 @@ class Router:
     numbers: Mapping[tuple[Node, Node], int] = field(init=False)
     load: list[int] = field(init=False)
     ends: list[int] = field(init=False)  # the core at the end of each link, or -1
+    places: list[tuple[int, int]] = field(init=False)  # (row, column) of each core
 
     def __post_init__(self) -> None:
         self.numbers = numbers(self.target)
         self.ends = [to[1] if to[0] == "core" else -1 for _, to in self.numbers]
-        self.load = [0] * len(links(self.target, self.chips))
+        self.load = [0] * (self.chips * len(self.numbers) + 2 * (self.chips - 1))
+        self.places = [self.target.core_position(core) for core in range(self.target.cores)]
 
     def route(self, module: Module, op: Op, name: str, readers: Iterable[Op]) -> tuple[int, ...]:
         readers, source, chip = list(readers), node_of(op), chip_of(op)
@@ -88,17 +90,31 @@ class Router:
 
     def _far(self, core: int, node: Node) -> int:
         """Links between a core and a unit, or its column, at least."""
-        (row, column) = self.target.core_position(core)
+        row, column = self.places[core]
         if node[0] == "gdpu":
             return abs(column - node[1]) if self.target.gdpu.wiring.value == "column" else 0
-        to_row, to_column = self.target.core_position(node[1])
+        to_row, to_column = self.places[node[1]]
         return abs(row - to_row) + abs(column - to_column)
+
+    def least(self, source: Node, destination: Node) -> int:
+        """Links between two units at least: those of the shortest of `ways`."""
+        if source[0] == destination[0] == "gdpu":
+            wired = self.target.gdpu.wiring.value == "column"
+            return 2 + (abs(source[1] - destination[1]) if wired else 0)
+        if source[0] == "gdpu":
+            return 1 + self._far(destination[1], source)
+        return self._far(source[1], destination) + (destination[0] == "gdpu")
 
     def _onward(self, reached: set[int], destination: Node) -> list[list[tuple[Node, Node]]]:
         """Ways from the nearest of the cores that a value reaches already."""
         if not reached:
             return []
-        nearest = min(reached, key=lambda core: (self._far(core, destination), core))
+        if destination[0] == "core":
+            row, column = self.places[destination[1]]
+            far = [abs(r - row) + abs(c - column) for r, c in map(self.places.__getitem__, reached)]
+        else:
+            far = [self._far(core, destination) for core in reached]
+        nearest = min(zip(far, reached, strict=True))[1]
         return self.ways(("core", nearest), destination)
 
     def _cost(self, path: list[int], taken: set[int]) -> tuple[int, int, int]:
@@ -136,7 +152,7 @@ class Router:
         if other[0] == "core":
             if self.target.gdpu.wiring.value == "any":
                 return [other[1]]
-            row, _ = self.target.core_position(other[1])
+            row, _ = self.places[other[1]]
             return [self.target.core_at(row, node[1])]
         rows = self.target.grid.rows.value
         column = node[1] if self.target.gdpu.wiring.value == "column" else 0
@@ -144,7 +160,7 @@ class Router:
 
     def _between(self, start: int, end: int) -> list[list[tuple[Node, Node]]]:
         """Ways without detour and with two turns at most; of long ones only those with one."""
-        (row, column), (to_row, to_column) = map(self.target.core_position, (start, end))
+        (row, column), (to_row, to_column) = self.places[start], self.places[end]
         # Along the columns, with all rows passed at one column; and the other way round.
         at_columns, at_rows = [to_column, column], []
         if abs(row - to_row) + abs(column - to_column) <= TURNS_TRIED:

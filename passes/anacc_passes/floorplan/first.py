@@ -29,6 +29,9 @@ from anacc_passes.floorplan.traffic import Traffic
 PATH_TRIALS = 2_000
 """Cores that the search for one path may look at."""
 
+ASIDE, BELOW = 4, 4
+"""Columns beside those that a chain pulls from where its path may go, and rows for a crossbar."""
+
 WIDTHS = (1, 3, 5, 9)
 """Widths of the strips of the path that are tried, where the grid has them."""
 
@@ -44,8 +47,7 @@ def first_placements(grid: Grid, traffic: Traffic) -> Iterator[list[int]]:
         ):
             yield _First(grid, traffic, grid.snake(width), longest_first).placed()
     if traffic.pulls and grid.down == grid.aside == 1:
-        for width in widths:
-            yield _First(grid, traffic, grid.snake(width), False, pulls_first=True).placed()
+        yield _First(grid, traffic, grid.snake(), False, pulls_first=True).placed()
 
 
 @dataclass
@@ -116,18 +118,29 @@ class _First:
             pulls: (columns,) what a crossbar that pulls costs in each column.
             is_open: (columns,) where there is room for what is not tied.
         """
-        rows, columns = self.grid.rows, self.grid.columns
+        # A window is searched, of a size that does not grow with the grid: the columns that the
+        # chain needs and a few aside, below the first row with a free core.
+        wanted = [int(pulls[bar].argmin()) for bar in chain if bar in pulls] + self._ties(chain)
+        left = max(min(wanted) - ASIDE, 0)
+        free = self.free.reshape(self.grid.rows, -1)[:, left : max(wanted) + ASIDE + 1]
+        free = free & is_open[left : left + free.shape[1]]
+        top = int(free.any(axis=1).argmax())
+        free = free[top : top + BELOW * (len(chain) + 1)]
+        rows, columns = free.shape
+        numbers = np.arange(left, left + columns)
         costs = np.zeros((len(chain), rows, columns))
         for cost, bar in zip(costs, chain, strict=True):
+            if bar in pulls:
+                cost += pulls[bar][numbers]
             tied = self.traffic.columns[bar]
-            cost += pulls.get(bar, 0.0)
-            cost[:, np.arange(columns) != tied if tied is not None else ~is_open] = np.inf
+            if tied is not None:
+                cost[:, numbers != tied] = np.inf
         costs *= 1 + len(chain) * rows
         costs += np.arange(rows)[:, None]  # what is left below stays whole
-        costs[:, ~self.free.reshape(rows, columns)] = np.inf
+        costs[:, ~free] = np.inf
         path = cheapest_path(costs)
         for number, (row, column) in enumerate(path or ()):
-            core = row * columns + column
+            core = (top + row) * self.grid.columns + left + column
             if not self._fits(chain[number], core):
                 for bar in chain[:number]:
                     self._give(bar)
