@@ -100,7 +100,10 @@ def test_small_cases_are_solved_and_bounded(seed: int, size: tuple[int, int], co
     traffic = some_traffic(seed, count, chip)
     best, least = optimum(chip, traffic)
     assert check(chip, traffic, 2) == best
-    assert distance_bound(Flows(Grid(chip), traffic)) <= least
+    flows = Flows(Grid(chip), traffic)
+    assert distance_bound(flows) <= least
+    if best[0] == flows.partials.sum():
+        assert distance_bound(flows, partials_adjacent=True) <= best[1]
 
 
 @pytest.mark.slow
@@ -110,7 +113,10 @@ def test_eight_crossbars_are_solved_and_bounded(seed: int) -> None:
     traffic = some_traffic(seed, 8, chip)
     best, least = optimum(chip, traffic)
     assert check(chip, traffic, 2) == best
-    assert distance_bound(Flows(Grid(chip), traffic)) <= least
+    flows = Flows(Grid(chip), traffic)
+    assert distance_bound(flows) <= least
+    if best[0] == flows.partials.sum():
+        assert distance_bound(flows, partials_adjacent=True) <= best[1]
 
 
 @settings(max_examples=60, deadline=None)
@@ -233,6 +239,18 @@ def test_the_cheapest_path_is_the_cheapest_of_all(seed: int) -> None:
     if found is not None:
         assert price(found) == best
         assert all(abs(a - c) + abs(b - d) == 1 for (a, b), (c, d) in pairwise(found))
+
+
+def test_partial_sums_take_the_nearest_cores() -> None:
+    """Two chains end beside a crossbar with four other partners, two of which must be farther."""
+    chip = grid(8, 8)
+    star = [Transfer(0, bar, 10, False) for bar in range(1, 5)]
+    chains = [Transfer(bar, 0, 1, True) for bar in (5, 6)]
+    traffic = Traffic([None] * 7, [[bar] for bar in range(7)], [*star, *chains], [])
+    flows = Flows(Grid(chip), traffic)
+    assert check(chip, traffic) == (2, 2 + 2 * 10 + 2 * 20)
+    assert distance_bound(flows, partials_adjacent=True) == 62
+    assert distance_bound(flows) < 62
 
 
 def test_flows_beyond_exact_floats_are_bounded_from_below() -> None:

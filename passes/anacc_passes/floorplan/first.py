@@ -29,8 +29,9 @@ from anacc_passes.floorplan.traffic import Traffic
 PATH_TRIALS = 2_000
 """Cores that the search for one path may look at."""
 
-ASIDE, BELOW = 4, 4
-"""Columns beside those that a chain pulls from where its path may go, and rows for a crossbar."""
+ASIDE, BELOW = 4, 8
+"""Columns beside those that a chain pulls from where its path may go; and rows, beside one for each
+crossbar."""
 
 WIDTHS = (1, 3, 5, 9)
 """Widths of the strips of the path that are tried, where the grid has them."""
@@ -125,7 +126,7 @@ class _First:
         free = self.free.reshape(self.grid.rows, -1)[:, left : max(wanted) + ASIDE + 1]
         free = free & is_open[left : left + free.shape[1]]
         top = int(free.any(axis=1).argmax())
-        free = free[top : top + BELOW * (len(chain) + 1)]
+        free = free[top : top + len(chain) + BELOW]
         rows, columns = free.shape
         numbers = np.arange(left, left + columns)
         costs = np.zeros((len(chain), rows, columns))
