@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from anacc.ir import Module
 from anacc.ir.cells import CELLS
-from anacc_passes.calibrate import some_samples, spread
+from anacc_passes.calibrate import piecewise, some_samples, spread
 from anacc_passes.tiling.layout import Layout, Nest
 
 Feed = Mapping[str, npt.NDArray[Any]]
@@ -49,13 +49,16 @@ class Samples:
         parts = [
             {name: _samples_first(module, name, array) for name, array in values.items()}
             for feed in some_samples(module, feeds, SAMPLES)
-            for values in [module.source.activations(feed, names)]
+            for values in piecewise(module, feed, names)
         ]
         # What ONNX cannot compute (a step within a node, data without samples) is not there.
         known = [name for name in names if parts and name in parts[0]]
         if len(parts) == 1:
             return cls(module, {name: parts[0][name] for name in known})  # not copied
-        return cls(module, {name: np.concatenate([part[name] for part in parts]) for name in known})
+        # Of one value after the other the parts go, so that hardly anything is there twice.
+        return cls(
+            module, {name: np.concatenate([part.pop(name) for part in parts]) for name in known}
+        )
 
     def holds(self, value: str) -> bool:
         """Whether a value is known."""
