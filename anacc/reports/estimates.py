@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from anacc.reports.layout import one_line, plain, some_names
+from anacc.reports.layout import figure, one_line, plain, some_names
 
 _WORK = {
     "core": "matrix-vector products",
@@ -54,7 +54,10 @@ def _slowest(performance: Mapping[str, Any]) -> str:
     if bound:
         gap = found / bound - 1
         text += f"; no copies or packing take less than {time(bound)} on these cores: "
-        text += "none are better" if gap <= 1e-9 else f"{gap:.1%} above"
+        if gap <= 1e-9:
+            text += "none are better"
+        else:
+            text += f"{gap:.1%} above" if gap < 1 else f"{gap + 1:.3g} times that"
     return text
 
 
@@ -80,7 +83,7 @@ def _busiest(busy: Mapping[str, Any]) -> str:
 def _products(performance: Mapping[str, Any]) -> str:
     text = f"{performance['mvms']:,} for each sample"
     energy = performance.get("mvm_energy_nj")
-    return text if energy is None else f"{text}, {energy:,.4g} nJ"
+    return text if energy is None else f"{text}, {figure(energy)} nJ"
 
 
 def _figures(figures: Sequence[Mapping[str, Any]]) -> str:

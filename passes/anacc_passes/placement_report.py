@@ -57,10 +57,7 @@ def placement_report(module: Module, target: Target) -> dict[str, Any]:
             "cores": {
                 "value": len(by_core),
                 "bound": lower_bound(sizes, rows, columns),
-                "meaning": (
-                    "cores in use" if rounds == 1 else "crossbars programmed, in all rounds"
-                )
-                + "; no packing of these tiles needs fewer than the bound",
+                "meaning": f"{counted}; no packing of these tiles needs fewer than the bound",
             },
             **(placement_bounds(module, target) if rounds == 1 else {}),
         },
