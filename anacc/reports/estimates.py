@@ -53,7 +53,7 @@ def _slowest(performance: Mapping[str, Any]) -> str:
     text = f"{time(found)} for each sample in matrix-vector products ({layers})"
     if bound:
         gap = found / bound - 1
-        text += f"; no copies or packing take less than {time(bound)} on these cores: "
+        text += f"; no copies or packing take less than {time(bound)} on all cores: "
         if gap <= 1e-9:
             text += "none are better"
         else:
@@ -66,6 +66,9 @@ def _latency(performance: Mapping[str, Any]) -> str:
     if whole is None:
         return ""
     text = f"{time(whole)} for one sample"
+    keys = [str(each.get("key")) for each in performance.get("figures") or []]
+    if any(key.startswith("programming.") for key in keys):
+        text += " beside the programming of its batch"
     return text if products is None else f"{text}, {time(products)} if only products took time"
 
 

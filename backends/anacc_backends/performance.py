@@ -81,7 +81,7 @@ def performance(module: Module, target: Target, link_load: Mapping[str, Any]) ->
         "mvms": sum(_tokens(module, op) for op in tiles),
         "mvm_energy_nj": sum(_tokens(module, op) * _energy(op, target) for op in tiles),
         "busy": kinds,
-        "figures": _figures(target, {op.integer("phases") for op in tiles}),
+        "figures": _figures(target, tiles),
     }
 
 
@@ -202,10 +202,11 @@ def _chip(op: Op) -> str:
     return str(op.unit).split()[1].split(".")[0]
 
 
-def _figures(target: Target, phases: set[int]) -> list[dict[str, Any]]:
-    """The figures that estimates rest on, and where they are from."""
+def _figures(target: Target, tiles: Sequence[Op]) -> list[dict[str, Any]]:
+    """The figures that estimates rest on, and where they are from; those of links between chips and
+    of programming where there are several chips or rounds."""
     used: dict[str, Any] = {}
-    for number in sorted(phases):
+    for number in sorted({op.integer("phases") for op in tiles}):
         for key, mode in target.read_modes.tables().values():
             if mode is not None and mode.phases.value == number:
                 used |= {f"{key}.latency": mode.latency, f"{key}.energy": mode.energy}
@@ -219,6 +220,15 @@ def _figures(target: Target, phases: set[int]) -> list[dict[str, Any]]:
         "host.values_per_ns": target.host.values_per_ns,
         "host.transfer_latency": target.host.transfer_latency,
     }
+    if len(set(map(_chip, tiles))) > 1:
+        used["links.chip_values_per_ns"] = target.links.chip_values_per_ns
+    if any(map(round_of, tiles)):
+        programming = target.programming
+        used |= {
+            "programming.max_iterations": programming.max_iterations,
+            "programming.iteration_time": programming.iteration_time,
+            "programming.write_heads": programming.write_heads,
+        }
     return [
         {"key": key, "value": each.value, "unit": each.unit, "source": each.source}
         for key, each in used.items()

@@ -77,6 +77,8 @@ def test_rounds_have_a_bound_of_their_own() -> None:
     module = Route(two)(Place(two, "auto", reload=True)(chip.module()))
     found = performance(module, two, link_report(module, two))
     assert found["slowest_ns"] == found["bound_ns"] == 8 * MVM
+    sources = {each["key"]: each["source"] for each in found["figures"]}
+    assert sources["programming.iteration_time"] and "links.chip_values_per_ns" not in sources
 
 
 def test_a_sample_takes_no_less_than_a_unit_works_on_it() -> None:
