@@ -58,7 +58,7 @@ def rows(model: str, efforts: Sequence[int], packing: str) -> Iterator[list[str]
     module = tiled(_model(name), target)
     for effort in efforts:
         started = time.perf_counter()
-        placed = Place(target, packing, effort)(module)
+        placed = Place(target, packing, effort=effort)(module)
         between = time.perf_counter()
         routed = Route(target, effort)(placed)
         ended = time.perf_counter()
