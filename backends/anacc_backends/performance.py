@@ -40,7 +40,7 @@ def performance(module: Module, target: Target, link_load: Mapping[str, Any]) ->
     Args:
         module: placed and routed.
         target: the chip.
-        link_load: what `anacc_passes.route.link_report` returned.
+        link_load: what `anacc_passes.link_report.link_report` returned.
 
     Returns:
         - `slowest_ns`: MVM time of the busiest core; `slowest`: its `unit` and `layers`.
