@@ -25,8 +25,8 @@ from anacc.targets import Target
 from anacc_backends.latency import Pace, latency, rounds
 from anacc_passes.loads import Room
 from anacc_passes.replicate import layers_of
-from anacc_passes.route import round_of
 from anacc_passes.sharing import slowest_bound
+from anacc_passes.sites import round_of
 
 MODES = {1: "1-phase", 4: "4-phase"}
 
