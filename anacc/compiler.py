@@ -137,7 +137,7 @@ def compile_image(
     checked_choice("correction", correction, CORRECTIONS)
     limit = checked_chips(chips, bool(reload))
     if optimize is not None:
-        checked_choice("optimize", optimize, OBJECTIVES)
+        checked_choice("objective to `optimize`", optimize, OBJECTIVES)
     check_together(optimize, packing, mapping is not None, limit, bool(reload))
     if optimize == "area" and packing == "auto":
         packing = "densest"

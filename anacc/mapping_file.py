@@ -226,13 +226,24 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+_WORDS = {
+    "dict_type": "must be an object, `{...}`",
+    "model_type": "must be an object, `{...}`",
+    "list_type": "must be a list, `[...]`",
+    "missing": "is missing",
+    "extra_forbidden": "there is no such key",
+}
+"""What is said of a problem instead of pydantic's words, by its type."""
+
+
 def _validated(data: Any, label: str) -> MappingFile:
     try:
         return _FILE.validate_python(data)
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
         layer, *place = [str(part) for part in problem["loc"] if part != "[key]"] or [""]
-        reason = problem["msg"].removeprefix("Value error, ")
+        reason = _WORDS.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")
+        reason = reason.replace("Input should be", "must be")
         what = [label]
         if layer:
             what.append(f"layer `{layer}`")

@@ -85,7 +85,8 @@ def values_given(settings: Mapping[str, Any] | None) -> dict[str, Any]:
         return {}
     if not isinstance(settings, Mapping):
         raise SettingError(
-            f"`settings` is a mapping from keys to values, not a {type(settings).__name__}",
+            f"`settings` is a mapping from keys to values, not a value of type "
+            f"{type(settings).__name__}",
             'write for example {"grid.rows": 16}',
         )
     given: dict[str, Any] = {}

@@ -23,8 +23,8 @@ def slowest_stages(image: Image, target: Target) -> dict[int, Stage]:
     """For each round, the unit that works longest on a sample; the host counts nothing.
 
     A core takes for each product the latency of its read mode and the LDPU's time for each column;
-    a GDPU its time for each hidden unit of each token; a bridge its time for each token, which may
-    go to several channels, in parts or whole.  Streams of one unit work one after another.
+    a GDPU its time for each hidden unit of each token; a bridge its time for each token.  A token
+    counts once, to however many channels it goes.  Streams of one unit work one after another.
     """
     busy: dict[int, dict[str, float]] = {}
     for stream in image.code.streams:
@@ -43,21 +43,25 @@ def _time(image: Image, target: Target, stream: Stream) -> float:
     if kind == "host":
         return 0.0
     if kind == "bridge":
-        return _tokens(stream) * target.latency.bridge_per_step.value
-    return sum(step.executions * _once(image, target, kind, step) for step in steps(stream.body))
+        return _sent(stream, values=False) * target.latency.bridge_per_step.value
+    if kind == "gdpu":
+        return _sent(stream, values=True) * target.latency.gdpu_per_unit.value
+    return sum(step.executions * _once(image, target, step) for step in steps(stream.body))
 
 
-def _tokens(stream: Stream) -> int:
-    """Tokens that a stream makes: what it sends to the channel that gets most."""
+def _sent(stream: Stream, *, values: bool) -> int:
+    """Tokens that a stream makes, or their values: what it sends to the channel that gets most."""
     sent: Counter[int] = Counter()
     for step in steps(stream.body):
         if step.instr.op == "send":
-            sent[integer(step.instr, "channel")] += step.executions
+            source = operands(step.instr)["src"]
+            each = source.length if values and isinstance(source, Slice) else 1
+            sent[integer(step.instr, "channel")] += step.executions * each
     return max(sent.values(), default=0)
 
 
-def _once(image: Image, target: Target, kind: str, step: Step) -> float:
-    """Time of one execution: a product of a core, a token that a GDPU sends."""
+def _once(image: Image, target: Target, step: Step) -> float:
+    """Time of one execution of an instruction of a core: a product and its columns."""
     latency = target.latency
     if step.instr.op == "mvm":
         phases = image.code.adcs[integer(step.instr, "adc")].phases
@@ -69,8 +73,4 @@ def _once(image: Image, target: Target, kind: str, step: Step) -> float:
             if table is not None and table.phases.value == phases
         ]
         return max(reads, default=0.0) + columns * latency.ldpu_per_column.value
-    if kind == "gdpu" and step.instr.op == "send":
-        source = operands(step.instr)["src"]
-        units = source.length if isinstance(source, Slice) else 0
-        return units * latency.gdpu_per_unit.value
     return 0.0

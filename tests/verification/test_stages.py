@@ -6,9 +6,10 @@ import pytest
 
 from anacc.targets import load_target
 from anacc.verification.stages import slowest_stages
-from tests.runtime.builder import BRIDGE, I8, Builder, i, loop, r
+from tests.runtime.builder import BRIDGE, GDPU, I8, Builder, i, loop, r
 
-STEP = load_target("hermes").latency.bridge_per_step.value
+HERMES = load_target("hermes")
+STEP, UNIT = HERMES.latency.bridge_per_step.value, HERMES.latency.gdpu_per_unit.value
 
 
 @pytest.mark.parametrize("apart", [False, True])
@@ -19,5 +20,14 @@ def test_a_token_that_goes_to_several_channels_is_one(apart: bool) -> None:
     sends = i("send", first, r(0, 2)), i("send", second, r(0, 2))
     body = (loop(9, sends[0]), loop(9, sends[1])) if apart else (loop(9, *sends),)
     b.stream(BRIDGE, [(I8, 2)], *body)
-    (stage,) = slowest_stages(b.image(), load_target("hermes")).values()
+    (stage,) = slowest_stages(b.image(), HERMES).values()
     assert (stage.unit, stage.ns) == ("bridge 0.0", 9 * STEP)
+
+
+def test_hidden_units_count_once() -> None:
+    b = Builder()
+    first, second = b.channel(I8, 2), b.channel(I8, 1)
+    sends = i("send", first, r(0, 2)), i("send", second, r(0, 1))
+    b.stream(GDPU, [(I8, 2)], loop(9, *sends))
+    (stage,) = slowest_stages(b.image(), HERMES).values()
+    assert stage.ns == 9 * 2 * UNIT
