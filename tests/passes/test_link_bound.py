@@ -36,7 +36,7 @@ def test_no_routes_are_below_the_bound(readers: int, wiring: str, effort: int) -
         chip.output(chip.pointwise(chip.tile([name], 90, layer="c")))
     chip.lstm([20, 20], [50])
     every = target(gdpu__wiring=wiring)
-    routed = Route(every, effort)(Place(every, "never", effort)(chip.module()))
+    routed = Route(every, effort)(Place(every, "never", effort=effort)(chip.module()))
     assert 0 < least_busy(routed, every) <= link_report(routed, every)["busiest_ns"]
 
 
