@@ -13,8 +13,8 @@ where k parts hold what comes before and K - k what comes behind, which is a nar
 near the least number.  No more than 2 * weight / capacity + 1 parts are ever of use: two
 neighbours that fit one part can be joined, which saves a boundary.
 
-Of the cuts of least cost, one with the lightest heaviest part is found by bisection of the
-capacity, for the cost does not rise with it.
+Of the cuts of least cost, one whose heaviest part is the lightest, to 1/64 of a `UNIT`, is found by
+bisection of the capacity, for the cost does not rise with it.
 
 References:
     .. [1] B. W. Kernighan, "Optimal sequential partitions of graphs", J. ACM 18, 34-40 (1971).

@@ -81,7 +81,7 @@ class Cut:
 
     target: Target
     packing: str = "auto"
-    crossbars: int | None = 0
+    crossbars: int | None = None
     mapping: MappingFile | None = None
     name = "cut"
 

@@ -80,10 +80,8 @@ class Replicate:
 
     def _splits(self, layers: Sequence[Layer]) -> tuple[Split, ...] | None:
         """The copies of each layer, None where there are too few cores."""
-        room, stages = (
-            Room.of(self.target, self.target.cores * self.chips),
-            [layer.stage for layer in layers],
-        )
+        room = Room.of(self.target, self.target.cores * self.chips)
+        stages = [layer.stage for layer in layers]
         shared = share(layers, room) if self.packing != "never" else None
         if self.objective == "throughput" and self.packing != "never":
             return shared

@@ -175,10 +175,10 @@ def serial_time(layers: Sequence[Layer], chosen: Sequence[Split], room: Room) ->
     )
     for owner, item, spot in zip(owners, items, packed[0], strict=True):
         work[owner, spot.crossbar] += item.load
-    return sum(
-        max((load for (owner, _), load in work.items() if owner == number), default=0)
-        for number in range(len(layers))
-    )
+    longest: Counter[int] = Counter()
+    for (owner, _), load in work.items():
+        longest[owner] = max(longest[owner], load)
+    return longest.total()
 
 
 def _items(layers: Sequence[Layer], chosen: Sequence[Split]) -> list[Item]:
