@@ -12,7 +12,8 @@ Properties and arguments:
 Links have the numbers of the program format: on each chip, for each core those to its right, left,
 lower and upper neighbour, as far as the target has them, then one to each GDPU, then one from each;
 behind those of all chips, for each pair of neighbouring chips the one up and the one down.
-What goes to or comes from a bridge or the host uses no link on its chip.
+What goes to or comes from a bridge or the host uses no link on its chip, and the host, though its
+unit has the number of a chip, reaches each chip without links between them.
 """
 
 from __future__ import annotations
@@ -145,7 +146,11 @@ def _wrong(
 def _between_chips(source: Unit, readers: Iterable[Unit], first: int) -> set[int]:
     """The links between neighbouring chips on the way from a unit to others."""
     needed: set[int] = set()
+    if source.kind == "host":
+        return needed
     for reader in readers:
+        if reader.kind == "host":
+            continue
         needed.update(first + 2 * chip for chip in range(source.chip, reader.chip))
         needed.update(first + 2 * chip + 1 for chip in range(reader.chip, source.chip))
     return needed
