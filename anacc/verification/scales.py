@@ -5,15 +5,13 @@ ranges of their own) of operand, result and residual, as the table of tensors st
 column of each row tile fulfils
     coefficient of its counts * counts per charge * copies * u = S_operand * factor / S_result,
 where u is a factor that explains the column's codes (`codes`) and `factor` what the model has
-behind the product; the coefficient of a residual is S_residual / S_result; and the constant is the
-model's offset / S_result.  All to within the roundings to binary16.  Where a border states the
-scale of a tensor too, it is the same.
+behind the product; the coefficient of a residual is S_residual / S_result; and the constants are
+those of `offsets`.  All to within the roundings to binary16.  Where a border states the scale of a
+tensor too, it is the same.
 
 Argument: coefficients are those of the linear form that the LDPU computes (`forms`), multiplied
 along the chain of partial sums.  Where the table does not state an S, row tiles are compared with
-each other and columns with each other, for it then is the same unknown number.  A program that was
-compiled with corrections of its offsets (the default) has others than the model's by what
-calibration data show; these are not compared.
+each other and columns with each other, for it then is the same unknown number.
 """
 
 from __future__ import annotations
@@ -30,6 +28,7 @@ from anacc.verification.coverage import Tile
 from anacc.verification.faults import Findings
 from anacc.verification.forms import Floats
 from anacc.verification.layers import Surroundings
+from anacc.verification.offsets import check_offsets
 from anacc.verification.partial_sums import PartialSums
 from anacc.verification.structure import Ends, named
 
@@ -45,14 +44,12 @@ class Scales:
         scale: of each tensor that the program states.
         channels: of some, the range of each of their channels (features) relative to that.
         channels_of: the channels (of the program) that hold each tensor.
-        exact_offsets: whether offsets are the model's own.
         zeros: tensors of which a code other than 0 stands for 0.
     """
 
     scale: dict[str, float]
     channels: dict[str, Floats]
     channels_of: dict[str, frozenset[int]]
-    exact_offsets: bool
     zeros: frozenset[str]
 
 
@@ -96,6 +93,15 @@ def check_scales(
         ):
             expected = _expected(region, surrounding, scales)
             _check_sums(image, members, regions, surrounding, scales, findings)
+            if not {surrounding.operand, surrounding.result} & scales.zeros:
+                check_offsets(
+                    image,
+                    members,
+                    regions,
+                    intervals,
+                    _offsets(surrounding, scales),
+                    findings,
+                )
         absolute += expected is not None
         shares = [
             (chain, regions[chain.block], *_share(image, chain, region, intervals[chain.block]))
@@ -250,28 +256,11 @@ def _check_sums(
                         f"{named(image, chain.tile.stream)} adds `{around.residual}` "
                         f"{float(found[0]):.4g} times, not once",
                     )
-    if result and scales.exact_offsets and not {around.operand, around.result} & scales.zeros:
-        for chain in members:
-            if chain.is_last:
-                _check_offsets(chain, regions[chain.block], around, result, scales, findings)
 
 
-def _check_offsets(
-    chain: Chain,
-    region: Region,
-    around: Surroundings,
-    result: float,
-    scales: Scales,
-    findings: Findings,
-) -> None:
-    """Compare the constants in the results of a tile with the model's."""
-    wanted = around.offset / (result * _ranges(scales, around.result, len(around.offset)))
-    wanted = wanted[region.columns]
-    wrong = np.abs(chain.offset - wanted) > ROUNDING * np.abs(wanted) + 2.0**-10
-    if wrong.any():
-        column = int(np.flatnonzero(wrong)[0])
-        findings.fault(
-            "scales",
-            f"layer `{chain.tile.layer}`: column {int(region.columns[column])} has the offset "
-            f"{chain.offset[column]:.5g} in codes of the result, the model {wanted[column]:.5g}",
-        )
+def _offsets(around: Surroundings, scales: Scales) -> Floats | None:
+    """The model's offset of each column in codes of the result, or None."""
+    result = scales.scale.get(around.result)
+    if not result:
+        return None
+    return np.asarray(around.offset / (result * _ranges(scales, around.result, len(around.offset))))

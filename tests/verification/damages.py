@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from anacc.program.image import Image
 from anacc.program.model import Access, Const, Instr, Loop, Node, Slice, Unit
 from tests.verification.edits import (
@@ -151,7 +153,7 @@ def row_tile_counted_twice(image: Image) -> Image:
 def partial_sum_of_another_column_tile(image: Image) -> Image:
     left = stream_named(image, "wide rows 200:400 columns 0:200")
     right = stream_named(image, "wide rows 200:400 columns 200:400")
-    channels = [_received(image, each)[-1] for each in (left, right)]
+    channels = [received(image, each)[-1] for each in (left, right)]
     for number, channel in ((left, channels[1]), (right, channels[0])):
         image = _receiving(image, number, "f16", channel)
     return image
@@ -282,7 +284,7 @@ def register_read_before_it_is_written(image: Image) -> Image:
 @damage("recurrent", "flow")
 def states_of_chunks_swapped(image: Image) -> Image:
     number = stream_named(image, "last rows")
-    first, second = _received(image, number)
+    first, second = received(image, number)
 
     def swap(channel: Any) -> Any:
         return {first: second, second: first}.get(channel, channel)
@@ -331,6 +333,29 @@ def residual_counted_double(image: Image) -> Image:
 def bias_of_the_wrong_sign(image: Image) -> Image:
     offset = _constant(image, stream_named(image, "first rows"), 3)
     return with_constants(image, offset.base, offset.length, -1.0)
+
+
+@damage("corrected", "scales")
+def bias_of_another_column(image: Image) -> Image:
+    """In a program of which the offsets are corrected, as they are by default."""
+    offset = _constant(image, stream_named(image, "first rows"), 3)
+    constants = np.array(image.constants16)
+    constants[offset.base] = constants[offset.base + 1]
+    return replace(image, constants16=constants)
+
+
+@damage("corrected", "scales")
+def correction_larger_than_errors(image: Image) -> Image:
+    """What is said to correct errors of a column is more than its crossbar can be wrong by."""
+    offset = _constant(image, stream_named(image, "first rows"), 3)
+    constants = np.array(image.constants16)
+    constants[offset.base] += 500
+
+    def change(origin: dict[str, Any]) -> None:
+        (block,) = (each for each in origin["weights"] if each["layer"] == "first")
+        block["correction"][0] += 500.0
+
+    return with_origin(replace(image, constants16=constants), change)
 
 
 @damage("residual", "scales")
@@ -388,11 +413,11 @@ def fork_that_fills_up(image: Image) -> Image:
 def residual_that_fills_up(image: Image) -> Image:
     """A residual of which fewer tokens wait than the windows of the other branch need."""
     number = stream_named(image, "second rows")
-    waiting = _received(image, number)[-1]
+    waiting = received(image, number)[-1]
     return with_channel(image, waiting, capacity=4)
 
 
-def _received(image: Image, number: int) -> list[int]:
+def received(image: Image, number: int) -> list[int]:
     """The channels that a stream reads, in order."""
     found = [recv.operands[1] for recv in instructions(image.code.streams[number], "recv")]
     return [channel for channel in found if isinstance(channel, int)]

@@ -179,6 +179,8 @@ NETWORKS = {
     "recurrent": Example(recurrent),
     "elementwise": Example(elementwise),
     "copied": Example(residual, {"optimize": "throughput"}),
+    "shared": Example(residual, {"settings": {"crossbar": "64x64"}, "optimize": "throughput"}),
+    "few": Example(residual, {"settings": {"grid": "2x2"}, "optimize": "throughput"}),
     "chained": Example(residual, {**SMALL, "chips": "auto"}),
     "rounds": Example(residual, {**SMALL, "chips": 1, "reload": True}),
     "regrouped": Example(uneven, {"settings": {"crossbar": "64x64"}, "packing": "densest"}),

@@ -291,7 +291,9 @@ def _fill(
         for item in inputs
         for a, b in [item.rows]
     ]
-    tiles, ldpu = _corrected(builder, tiles, ldpu)
+    tiles, corrected = _corrected(builder, tiles, ldpu)
+    added = (corrected.offset - ldpu.offset) / ldpu.result_scale
+    ldpu = corrected
     ldpu = _with_zero_points(ldpu, tiles)
     gain = _gain(tiles, ldpu)
     unit = ldpu.result_scale * gain
@@ -326,8 +328,16 @@ def _fill(
                     "gain": gain if last else 1.0,
                     **({} if tile.snr is None else {"snr": tile.snr}),
                     **({} if tile.copies == 1 else {"copies": tile.copies}),
+                    **(_stated(added[chosen]) if offset else {}),
                 },
             )
+
+
+def _stated(added: FloatArray) -> dict[str, tuple[float, ...]]:
+    """The attribute that says what corrections added to the offsets; none if nothing."""
+    if not added.any():
+        return {}
+    return {"correction": tuple(float(f"{value:.5g}") for value in added.tolist())}
 
 
 def _corrected(
