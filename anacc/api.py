@@ -250,7 +250,7 @@ def compile(
         calibration_method: how a range becomes a scale: `mse`, `minmax`, `percentile`, `entropy`;
             see `anacc_passes.ranges`.
         packing: whether layers share crossbars: `auto`, `always`, `never`, or `densest`: layers are
-            cut so that they fill crossbars.
+            also cut so that they fill crossbars, where that saves one.
         correction: what the digital units undo of the mean errors of codes and converters on the
             calibration data: `none`, `bias` or `bias+range`.
         row_copies: `auto`: rows that a tile leaves free hold copies of its rows where converters
@@ -259,9 +259,9 @@ def compile(
             over a chain of chips so that least crosses the links between them.
         reload: run a model that the chips do not hold in rounds: crossbars are programmed anew
             when the whole batch has passed, which the report counts.
-        optimize: `throughput`: layers have copies on idle cores, for the fastest slowest stage;
-            `latency`: for the shortest time of one sample; `area`: as few cores as packing finds;
-            None: no copies.
+        optimize: `throughput`: layers have copies on idle cores, so that the products on the
+            slowest core take least time; `latency`: those on the way of one sample; `area`: as few
+            cores as packing finds; None: no copies.
         effort: 0 to 3: how long to look for a better placement and better routes; results are
             the same bits with each.
         strict: refuse a model of which a node runs on the host.

@@ -41,9 +41,9 @@ from anacc_backends.emit import Origin, emit
 from anacc_passes.crossbars import PACKINGS
 from anacc_passes.infrastructure import IMPORT, PassTiming, run_pipeline
 from anacc_passes.link_bound import link_warnings
+from anacc_passes.link_report import link_report
 from anacc_passes.ranges import METHODS
 from anacc_passes.replicate import OBJECTIVES
-from anacc_passes.route import link_report
 from anacc_passes.tiling.correction import METHODS as CORRECTIONS
 
 SYNTHETIC_SAMPLES = 16

@@ -90,7 +90,9 @@ def speed(image: Image, count: int = 8) -> float:
 
 def main() -> None:
     """Print a line for each network and objective."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.replication", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("--run", action="store_true", help="also run the programs, and time that")
     run = parser.parse_args().run
     with tempfile.TemporaryDirectory() as folder:

@@ -69,7 +69,7 @@ MAX_DIGITS = 10
     default="auto",
     show_default=True,
     type=click.Choice(PACKINGS),
-    help="Whether layers share crossbars; `densest` also cuts them so that they fill crossbars.",
+    help="Whether layers share crossbars; `densest` also cuts them where that saves a crossbar.",
 )
 @click.option(
     "--correction",
@@ -109,8 +109,9 @@ MAX_DIGITS = 10
 @click.option(
     "--optimize",
     type=click.Choice(OBJECTIVES),
-    help="Copy layers to idle cores, for the fastest pipeline or the shortest time of a sample, or "
-    "use as few cores as packing finds. Without it: no copies.",
+    help="Copy layers to idle cores, so that products on crossbars take least time, on the slowest "
+    "core or on the way of one sample; or use as few cores as packing finds. Without it: no "
+    "copies.",
 )
 @click.option(
     "--effort",

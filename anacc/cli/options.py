@@ -21,7 +21,8 @@ class Chips(click.ParamType[int | str]):
     ) -> int | str:
         """A number where it is one of a sensible length, else the text, for the error to show."""
         text = str(value)
-        return int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else text
+        digits = text.removeprefix("-")
+        return int(text) if digits.isascii() and digits.isdigit() and len(digits) <= 20 else text
 
 
 F = TypeVar("F", bound=Callable[..., Any])

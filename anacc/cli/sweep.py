@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from anacc.atomic import write_atomically
 from anacc.cli.compile import compile_command, parse_shapes
@@ -144,6 +145,9 @@ def _varied(vary: Sequence[str]) -> dict[str, list[Any]]:
         if name in found:
             raise UsageError(f"`--vary` gives `{name}` twice", "give it once")
         context = click.get_current_context()
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            title = name.replace("_", "-")
+            raise UsageError(f"`--{title}` and `--vary {title}` contradict", "give one of them")
         try:
             found[name] = [option.type.convert(each, option, context) for each in text.split(",")]
         except click.BadParameter as error:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,8 @@ from anacc.ir import BATCH, Op
 OPSET = 19  # all nodes below are of this operator set, whatever the model's is
 _BEFORE_FIRST = -(2**62)  # the end of a slice that runs backwards up to the first element
 _CACHED_SESSIONS = 2
+_OPENING = Lock()
+"""Several threads may compute values at once: they share a session."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +69,11 @@ class Derived:
 
     def gives(self, name: str) -> bool:
         """Whether a value is one of these."""
-        return any(name == op.results[0] for op in self.ops)
+        return name in self._given
+
+    @cached_property
+    def _given(self) -> frozenset[str]:
+        return frozenset(op.results[0] for op in self.ops)
 
     def reads(self, names: Iterable[str]) -> list[str]:
         """The other values, ONNX tensors or such as hold integers, that some of them depend on."""
@@ -80,7 +88,8 @@ class Derived:
         asked = tuple(dict.fromkeys(names))
         if not asked:
             return {}
-        session = self._sessions.get(asked) or self._open(asked)
+        with _OPENING:
+            session = self._sessions.get(asked) or self._open(asked)
         feed = {name: tensors[name] for name in self.reads(asked)}
         return dict(zip(asked, session.run(feed), strict=True))
 

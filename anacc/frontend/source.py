@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from threading import Lock
 
 import numpy as np
 import onnx
@@ -23,6 +24,8 @@ from anacc.ir import TensorType
 _CACHED_SESSIONS = 2
 _LARGEST_SEGMENT = 2**31 - 2**20
 """Bytes of the constants of a segment: protocol buffers hold 2 GiB, and the nodes need some."""
+_OPENING = Lock()
+"""Several threads may compute activations at once: they share a session."""
 
 
 @dataclass(frozen=True)
@@ -199,7 +202,8 @@ class SourceModel:
         asked = tuple(dict.fromkeys(t for t in tensors.values() if t in computed))
         results: dict[str, Array] = {**self.constants, **feed}
         if asked:
-            session = self._sessions.get(asked) or self._open(asked)
+            with _OPENING:
+                session = self._sessions.get(asked) or self._open(asked)
             results.update(zip(asked, session.run(feed), strict=True))
         found = {name: self._real(name, results[tensor]) for name, tensor in tensors.items()}
         found.update(self.derived.compute(derived, found))

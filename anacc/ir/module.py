@@ -18,8 +18,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 BATCH = "N"
@@ -27,6 +29,12 @@ BATCH = "N"
 
 Dim = int | str
 AttributeValue = int | float | str | bool | tuple["AttributeValue", ...]
+
+
+@lru_cache(maxsize=256)
+def dtype_name(dtype: np.dtype[Any]) -> str:
+    """An element type in NumPy's spelling, which NumPy composes anew each time."""
+    return str(dtype)
 
 
 class Level(Enum):
@@ -247,7 +255,7 @@ class Module:
         """
         if name.startswith("@"):
             array = self.constants[name]
-            return TensorType(str(array.dtype), tuple(int(n) for n in array.shape))
+            return TensorType(dtype_name(array.dtype), tuple(map(int, array.shape)))
         return self.values[name].type
 
     def tensor(self, name: str) -> TensorType:

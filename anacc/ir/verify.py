@@ -23,7 +23,7 @@ from typing import NoReturn
 import numpy as np
 
 from anacc.errors import IrError
-from anacc.ir.module import BATCH, Channel, Level, Module, TensorType, Type
+from anacc.ir.module import BATCH, Channel, Level, Module, TensorType, Type, dtype_name
 from anacc.ir.op_rules import is_name, op_problem
 from anacc.ir.text import lines_around, type_text
 
@@ -92,7 +92,7 @@ def _check_constants(module: Module) -> None:
             raise IrError(f"constant `{name}` must have a name of the form `@name`")
         if not isinstance(array, np.ndarray):
             raise IrError(f"constant `{name}` is a {type(array).__name__}, not an array")
-        if not _DTYPE.fullmatch(str(array.dtype)):
+        if not _DTYPE.fullmatch(dtype_name(array.dtype)):
             raise IrError(
                 f"constant `{name}` has the element type `{array.dtype}`, not an ONNX one"
             )

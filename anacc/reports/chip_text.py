@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from textwrap import wrap
 from typing import Any
 
-from anacc.reports.layout import plain, some_names, table
+from anacc.reports.layout import one_line, plain, some_names, table
 
 MAX_ROWS = 16
 
@@ -51,12 +52,14 @@ def _rounds(report: Mapping[str, Any], width: int, all_rows: bool) -> str:
     text = _table(header, rows, "rrrrr", width, all_rows)
     programming = report["programming"]
     spent = (programming.get("ns_per_batch") or 0.0) / 1e6
-    text += (
+    sentence = (
         f"programming takes {spent:,.1f} ms for each batch, however large: "
         f"{_number(programming.get('cells_per_batch'))} cells, a crossbar "
-        f"{_number(programming.get('most_per_batch'))} times at most\n"
+        f"{_number(programming.get('most_per_batch'))} times at most"
     )
-    return text
+    if programming.get("meaning"):
+        sentence += f" ({one_line(programming['meaning'])})"
+    return text + "".join(f"{line}\n" for line in wrap(sentence, width))
 
 
 def _table(

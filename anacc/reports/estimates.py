@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from anacc.reports.layout import one_line, plain, some_names
+from anacc.reports.layout import figure, one_line, plain, some_names
 
 _WORK = {
     "core": "matrix-vector products",
@@ -53,8 +53,11 @@ def _slowest(performance: Mapping[str, Any]) -> str:
     text = f"{time(found)} for each sample in matrix-vector products ({layers})"
     if bound:
         gap = found / bound - 1
-        text += f"; no copies or packing take less than {time(bound)} on these cores: "
-        text += "none are better" if gap <= 1e-9 else f"{gap:.1%} above"
+        text += f"; no copies or packing take less than {time(bound)} on all cores: "
+        if gap <= 1e-9:
+            text += "none are better"
+        else:
+            text += f"{gap:.1%} above" if gap < 1 else f"{gap + 1:.3g} times that"
     return text
 
 
@@ -63,6 +66,9 @@ def _latency(performance: Mapping[str, Any]) -> str:
     if whole is None:
         return ""
     text = f"{time(whole)} for one sample"
+    keys = [str(each.get("key")) for each in performance.get("figures") or []]
+    if any(key.startswith("programming.") for key in keys):
+        text += " beside the programming of its batch"
     return text if products is None else f"{text}, {time(products)} if only products took time"
 
 
@@ -80,7 +86,7 @@ def _busiest(busy: Mapping[str, Any]) -> str:
 def _products(performance: Mapping[str, Any]) -> str:
     text = f"{performance['mvms']:,} for each sample"
     energy = performance.get("mvm_energy_nj")
-    return text if energy is None else f"{text}, {energy:,.4g} nJ"
+    return text if energy is None else f"{text}, {figure(energy)} nJ"
 
 
 def _figures(figures: Sequence[Mapping[str, Any]]) -> str:

@@ -9,11 +9,22 @@ from typing import Any
 from rich.console import Console, RenderableType
 from rich.table import Table
 
+MAX_FULL = 1e15
+"""Numbers from here on are shown as a power of ten."""
 MAX_NAMES = 3
+MAX_RUNS = 4
+"""Runs of cores in a table."""
 MAX_NAME = 48
 """Characters of a name in a table, where exporters make names of hundreds of them."""
 MAX_DIGITS = 9
 """Of the number of a core; text with more is shown as it is."""
+
+
+def figure(value: float) -> str:
+    """A number of at least four digits, of a usual size in full: `93,312`, `3.981`, `2.5e+20`."""
+    if abs(value) < MAX_FULL and (abs(value) >= 100 or float(value).is_integer()):
+        return f"{value:,.0f}"
+    return f"{value:.4g}"
 
 
 def printable(text: str) -> str:
@@ -53,18 +64,28 @@ def plain(renderable: RenderableType, width: int = 100) -> str:
     return "".join(line.rstrip() + "\n" for line in stream.getvalue().splitlines())
 
 
-def core_ranges(cores: Sequence[Any]) -> str:
-    """Cores as numbers, runs of them shortened: `0-3, 7`; with the chip unless it is chip 0."""
+def core_ranges(cores: Sequence[Any], all_rows: bool = True, chips: bool = False) -> str:
+    """Cores as numbers, runs of them shortened: `0-3, 7`.
+
+    Args:
+        cores: such as `core 0.12` or 12.
+        all_rows: unless all are wanted, the first few runs and how many cores there are.
+        chips: name the chip of each core; without it, of those that are not on chip 0.
+    """
     runs: list[tuple[str, int, int]] = []
     for chip, number in sorted(map(_core, cores)):
         if runs and runs[-1][0] == chip and runs[-1][2] + 1 == number:
             runs[-1] = (chip, runs[-1][1], number)
         else:
             runs.append((chip, number, number))
-    return ", ".join(
-        f"{chip}{first}" if first == last else f"{chip}{first}-{chip}{last}"
-        for chip, first, last in runs
-    )
+    shown = runs if all_rows or len(runs) <= MAX_RUNS else runs[: MAX_RUNS - 1]
+    texts = []
+    for chip, first, last in shown:
+        prefix = chip if chips or chip != "0." else ""
+        texts.append(f"{prefix}{first}" if first == last else f"{prefix}{first}-{prefix}{last}")
+    if len(shown) < len(runs):
+        texts.append(f"... {len(cores)} cores")
+    return ", ".join(texts)
 
 
 def _core(core: Any) -> tuple[str, int]:
@@ -72,7 +93,7 @@ def _core(core: Any) -> tuple[str, int]:
     chip, _, number = str(core).removeprefix("core ").rpartition(".")
     if not number.isdecimal() or len(number) > MAX_DIGITS:
         return f"{core} ", 0
-    return "" if chip in ("", "0") else f"{chip}.", int(number)
+    return f"{chip or 0}.", int(number)
 
 
 def short(name: str) -> str:

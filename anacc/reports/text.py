@@ -9,7 +9,16 @@ from rich.table import Table
 
 from anacc.reports.chip_text import chip_tables
 from anacc.reports.estimates import estimates
-from anacc.reports.layout import core_ranges, one_line, plain, printable, short, some_names, table
+from anacc.reports.layout import (
+    core_ranges,
+    figure,
+    one_line,
+    plain,
+    printable,
+    short,
+    some_names,
+    table,
+)
 from anacc.reports.node_text import host_table, node_tables
 from anacc.targets.forms import as_text
 
@@ -64,6 +73,7 @@ def _summary(report: Mapping[str, Any]) -> Table:
             f"{report['target'] or 'unknown'}{changed}, "
             f"{report['read_mode'] or 'unknown'} read mode",
         ),
+        *_options(report["options"]),
         ("cores", f"{used}{chips}"),
         ("cells", f"{cells['used']:,}{share}"),
         (
@@ -82,6 +92,18 @@ def _summary(report: Mapping[str, Any]) -> Table:
     for name, value in rows:
         result.add_row(name, one_line(value))
     return result
+
+
+def _options(options: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What the mapper was told, if the program states it; not what leaves all as it is."""
+    parts = [f"{name} {options[name]}" for name in ("packing", "effort") if name in options]
+    if options.get("optimize") is not None:
+        parts.append(f"optimize {options['optimize']}")
+    if options.get("chips", 1) != 1:
+        parts.append(f"chips {options['chips']}")
+    parts += [name for name in ("reload",) if options.get(name)]
+    parts += ["a mapping file"] if "mapping" in options else []
+    return [("options", ", ".join(parts))] if parts else []
 
 
 def _work(macs: Mapping[str, Any]) -> str:
@@ -116,7 +138,7 @@ def _layers(report: Mapping[str, Any], width: int, all_rows: bool) -> str:
             some_names(layer.get("nodes") or [], all_rows),
             _matrix(layer),
             layer.get("tiles") or "",
-            core_ranges(layer.get("cores") or []),
+            core_ranges(layer.get("cores") or [], all_rows, report["cores"]["chips"] > 1),
             layer.get("unit") or "",
             layer.get("positions", ""),
             *([layer.get("replicas") or ""] if copied else []),
@@ -187,7 +209,7 @@ def _number(value: Any) -> str:
         case None:
             return ""
         case float():
-            return f"{value:.4g}"
+            return figure(value)
         case int():
             return f"{value:,}"
         case _:

@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from anacc.reports.layout import figure
 from anacc.sweeps.study import FIGURES, Row
 from anacc.targets.forms import as_text
 
@@ -35,7 +36,10 @@ def as_table(rows: Sequence[Row], metric: str | None) -> tuple[list[str], list[l
     for row in rows:
         line = [as_text(row[part][name]) for part, name in axes]
         line += [_cores(row), _shown(row["cells_share"], ".1%")]
-        line += [_shown(row[key], ",.4g") for key in ("slowest_ns", "latency_ns", "mvm_energy_nj")]
+        line += [
+            ABSENT if row[key] is None else figure(row[key])
+            for key in ("slowest_ns", "latency_ns", "mvm_energy_nj")
+        ]
         form = ".2%" if metric == "top1" else ".4g"
         line += [_shown((row["accuracy"] or {}).get(output), form) for output in outputs]
         cells.append(line + ([row["error"] or ""] if with_reason else []))

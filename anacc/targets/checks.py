@@ -26,6 +26,10 @@ MAX_CELLS = 2**25
 """Of a crossbar, for example 4096 x 8192: far more than any that was built."""
 
 
+MAX_CORES = 2**18
+"""Of a chip, for example 512 x 512."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """A broken rule: the dotted key to blame, the reason ("must ..."), and what to do."""
@@ -142,6 +146,19 @@ def crossbars_are_bounded(target: Target) -> Problem | None:
     return None
 
 
+def grids_are_bounded(target: Target) -> Problem | None:
+    """Placing and routing look at each core and link of a chip."""
+    rows, columns = target.grid.rows.value, target.grid.columns.value
+    if rows * columns > MAX_CORES:
+        return Problem(
+            "grid.rows",
+            f"is {rows}, which with {columns} columns makes {rows * columns} cores, more than the "
+            f"{MAX_CORES} of the largest chip that programs may have",
+            f"use at most {MAX_CORES // columns} rows, or fewer columns",
+        )
+    return None
+
+
 def counts_fit_the_counter(target: Target) -> Problem | None:
     """A counter serves up to two of four phases without overflow."""
     largest = 2**target.adc.counter_bits.value - 1
@@ -238,6 +255,7 @@ CHECKS: tuple[Callable[[Target], Problem | None], ...] = (
     input_codes_fit_their_bits,
     conversions_are_exact,
     crossbars_are_bounded,
+    grids_are_bounded,
     counts_fit_the_counter,
     scale_fits_int64,
     pulses_fit_the_latency,

@@ -76,13 +76,19 @@ def read_graph(path: Path) -> OnnxGraph:
     """Read a model.
 
     Raises:
-        AnaccError: the file is no ONNX model.
+        AnaccError: the file cannot be read, or is no ONNX model.
     """
     try:
-        model = onnx.load(path)
+        model = onnx.load(path, format="protobuf")
+    except FileNotFoundError as error:  # the model's own, or one with its weights
+        raise AnaccError(f"`{error.filename or path}` does not exist") from None
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise AnaccError(f"`{path}` cannot be read: {reason}") from None
     except Exception as error:
         raise AnaccError(
-            f"`{path}` is no ONNX model: {error}", "give the model that was compiled"
+            f"`{path}` is no ONNX model: {str(error).partition(chr(10))[0][:200]}",
+            "give the model that was compiled",
         ) from None
     graph = model.graph
     names = tuple(

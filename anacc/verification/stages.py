@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from anacc.program.image import Image
@@ -22,8 +23,8 @@ def slowest_stages(image: Image, target: Target) -> dict[int, Stage]:
     """For each round, the unit that works longest on a sample; the host counts nothing.
 
     A core takes for each product the latency of its read mode and the LDPU's time for each column;
-    a GDPU its time for each hidden unit of each token; a bridge its time for each token.  Streams
-    of one unit work one after another.
+    a GDPU its time for each hidden unit of each token; a bridge its time for each token, which may
+    go to several channels, in parts or whole.  Streams of one unit work one after another.
     """
     busy: dict[int, dict[str, float]] = {}
     for stream in image.code.streams:
@@ -38,16 +39,25 @@ def slowest_stages(image: Image, target: Target) -> dict[int, Stage]:
 
 
 def _time(image: Image, target: Target, stream: Stream) -> float:
-    if stream.unit.kind == "host":
+    kind = stream.unit.kind
+    if kind == "host":
         return 0.0
-    return sum(
-        step.executions * _once(image, target, stream.unit.kind, step)
-        for step in steps(stream.body)
-    )
+    if kind == "bridge":
+        return _tokens(stream) * target.latency.bridge_per_step.value
+    return sum(step.executions * _once(image, target, kind, step) for step in steps(stream.body))
+
+
+def _tokens(stream: Stream) -> int:
+    """Tokens that a stream makes: what it sends to the channel that gets most."""
+    sent: Counter[int] = Counter()
+    for step in steps(stream.body):
+        if step.instr.op == "send":
+            sent[integer(step.instr, "channel")] += step.executions
+    return max(sent.values(), default=0)
 
 
 def _once(image: Image, target: Target, kind: str, step: Step) -> float:
-    """Time of one execution: a product of a core, a token that another unit sends or stores."""
+    """Time of one execution: a product of a core, a token that a GDPU sends."""
     latency = target.latency
     if step.instr.op == "mvm":
         phases = image.code.adcs[integer(step.instr, "adc")].phases
@@ -63,6 +73,4 @@ def _once(image: Image, target: Target, kind: str, step: Step) -> float:
         source = operands(step.instr)["src"]
         units = source.length if isinstance(source, Slice) else 0
         return units * latency.gdpu_per_unit.value
-    if kind == "bridge" and step.instr.op == "send":
-        return latency.bridge_per_step.value
     return 0.0

@@ -56,8 +56,8 @@ def as_lines(findings: Findings) -> list[str]:
     lines += [
         f"crossbars: {crossbars['cells']:,} cells of {crossbars['used']} crossbars in use "
         f"({share:.1%}), none twice",
-        f"units: at most {units['most_hidden_units']} of {units['hidden_units']} hidden units on a "
-        f"GDPU, {units['buffer_elements']:,} buffer elements on bridges",
+        f"units: at most {units['most_hidden_units']} of {units['hidden_units']} hidden units at "
+        f"a time on a GDPU, {units['buffer_elements']:,} buffer elements on bridges",
         f"links: {links['used']} of {links['of']} in use, the busiest for "
         f"{links['busiest_ns']:,.0f} ns per sample; the slowest stage takes "
         f"{links['slowest_stage_ns']:,.0f} ns ({links['slowest_stage']})",

@@ -1,9 +1,10 @@
 """No unit holds more than the target gives it.
 
 Property: every stream runs on a unit that exists; an LDPU takes vectors of at most the columns of
-its crossbar and does only what the target lists; a GDPU keeps states of at most its hidden units,
-over all its streams, and does only what the target lists.  The target states no size of a bridge
-buffer, so the elements that buffers hold are reported, and that accesses stay inside is checked
+its crossbar and does only what the target lists; a GDPU works on at most its hidden units at a
+time, so no stream on one keeps states of more, and does only what the target lists.  The target
+states no size of a GDPU's memory, where the states of several streams wait, nor of a bridge buffer,
+so the elements that buffers hold are reported, and that accesses stay inside is checked
 (`buffers`).  Argument: every instruction and register is looked at.
 """
 
@@ -40,8 +41,8 @@ def check_units(image: Image, target: Target, findings: Findings) -> None:
         "bridge": target.bridge.count.value,
         "host": 1,
     }
-    hidden: dict[str, int] = {}
-    buffers = 0
+    limit = target.gdpu.hidden_units.value
+    most_hidden = buffers = 0
     for number, stream in enumerate(image.code.streams):
         unit = stream.unit
         if not (0 <= unit.index < counts[unit.kind] and unit.chip < target.grid.max_chips.value):
@@ -52,15 +53,16 @@ def check_units(image: Image, target: Target, findings: Findings) -> None:
             _widths(image, number, target.crossbar.columns.value, findings)
         elif unit.kind == "gdpu":
             _functions(image, number, _GDPU, set(target.gdpu.functions.value), findings)
-            hidden[str(unit)] = hidden.get(str(unit), 0) + _hidden(stream)
-    limit = target.gdpu.hidden_units.value
-    for name, units in hidden.items():
-        if units > limit:
-            findings.fault(
-                "unit", f"{name} keeps the states of {units} hidden units, but holds {limit}"
-            )
+            units = _hidden(stream)
+            most_hidden = max(most_hidden, units)
+            if units > limit:
+                findings.fault(
+                    "unit",
+                    f"{named(image, number)} keeps the states of {units} hidden units, but a GDPU "
+                    f"works on {limit}",
+                )
     findings.figures["units"] = {
-        "most_hidden_units": max(hidden.values(), default=0),
+        "most_hidden_units": most_hidden,
         "hidden_units": limit,
         "buffer_elements": buffers,
     }

@@ -15,7 +15,7 @@ for.  `busy` says whether, by the assumed figures, another kind of unit would be
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from anacc.ir import Module, Op
@@ -26,6 +26,7 @@ from anacc_backends.latency import Pace, latency, rounds
 from anacc_passes.loads import Room
 from anacc_passes.replicate import layers_of
 from anacc_passes.sharing import slowest_bound
+from anacc_passes.sites import round_of
 
 MODES = {1: "1-phase", 4: "4-phase"}
 
@@ -39,15 +40,17 @@ def performance(module: Module, target: Target, link_load: Mapping[str, Any]) ->
     Args:
         module: placed and routed.
         target: the chip.
-        link_load: what `anacc_passes.route.link_report` returned.
+        link_load: what `anacc_passes.link_report.link_report` returned.
 
     Returns:
         - `slowest_ns`: MVM time of the busiest core; `slowest`: its `unit` and `layers`.
         - `bound_ns`: what the busiest core takes at least on these cores, however layers are
-          copied and packed (`anacc_passes.sharing.slowest_bound`); `fractional_ns`: all MVMs
-          dealt out evenly to all cores.
-        - `latency_ns`: of one sample (`anacc_backends.latency`); `mvm_latency_ns`: the same if
-          only MVMs took time.
+          copied, packed and dealt out to rounds (`_bound`); `fractional_ns`: all MVMs dealt out
+          evenly to all cores.
+        - `latency_ns`: of one sample: its way through the streams (`anacc_backends.latency`), or
+          what the busiest unit works on it if that is more, for units that streams share;
+          `mvm_latency_ns`: the same if only MVMs took time.  Programming between rounds is not in
+          it.
         - `mvms`: of all cores; `mvm_energy_nj`: of these.
         - `busy`: for each kind of unit the busiest one: `ns`, `unit`, `layers`.
         - `figures`: the target's figures behind all this: `key`, `value`, `unit`, `source`.
@@ -59,22 +62,42 @@ def performance(module: Module, target: Target, link_load: Mapping[str, Any]) ->
     names = _layers_by_unit(module)
     kinds = {kind: _busiest(kind, times, names) for kind, times in busy.items() if times}
     cores = len({_chip(op) for op in tiles}) * target.cores if tiles else target.cores
-    step = min((_mvm(op, target) for op in tiles), default=0.0)
-    bound = slowest_bound(layers_of(module, target), Room.of(target, cores)) if tiles else 0
     order = rounds(module)
     core = kinds.get("core", {"ns": 0.0, "unit": None, "layers": []})
     return {
         "slowest_ns": core["ns"],
         "slowest": {"unit": core["unit"], "layers": core["layers"]},
-        "bound_ns": bound * step,
+        "bound_ns": _bound(module, target, tiles, cores),
         "fractional_ns": sum(busy["core"].values()) / cores,
-        "latency_ns": latency(module, order, lambda op: _pace(module, op, target)),
-        "mvm_latency_ns": latency(module, order, lambda op: _mvm_pace(op, target)),
+        "latency_ns": max(
+            (
+                latency(module, order, lambda op: _pace(module, op, target)),
+                *(each["ns"] for each in kinds.values()),
+            )
+        ),
+        "mvm_latency_ns": max(
+            latency(module, order, lambda op: _mvm_pace(op, target)), float(core["ns"])
+        ),
         "mvms": sum(_tokens(module, op) for op in tiles),
         "mvm_energy_nj": sum(_tokens(module, op) * _energy(op, target) for op in tiles),
         "busy": kinds,
-        "figures": _figures(target, {op.integer("phases") for op in tiles}),
+        "figures": _figures(target, tiles),
     }
+
+
+def _bound(module: Module, target: Target, tiles: Sequence[Op], cores: int) -> float:
+    """MVM time in ns that the busiest core has at least.
+
+    Of the work in R rounds on C cores, that of one core in one round is that of one of C * R cores
+    that are programmed once, which `anacc_passes.sharing.slowest_bound` bounds; and no core of C
+    does less than all MVMs over C.
+    """
+    if not tiles:
+        return 0.0
+    rounds_used = 1 + max(map(round_of, tiles))
+    apart = slowest_bound(layers_of(module, target), Room.of(target, cores * rounds_used))
+    evenly = -(-sum(_tokens(module, op) for op in tiles) // cores)
+    return max(apart, evenly) * min(_mvm(op, target) for op in tiles)
 
 
 def _busy(module: Module, target: Target) -> dict[str, dict[str, float]]:
@@ -179,10 +202,11 @@ def _chip(op: Op) -> str:
     return str(op.unit).split()[1].split(".")[0]
 
 
-def _figures(target: Target, phases: set[int]) -> list[dict[str, Any]]:
-    """The figures that estimates rest on, and where they are from."""
+def _figures(target: Target, tiles: Sequence[Op]) -> list[dict[str, Any]]:
+    """The figures that estimates rest on, and where they are from; those of links between chips and
+    of programming where there are several chips or rounds."""
     used: dict[str, Any] = {}
-    for number in sorted(phases):
+    for number in sorted({op.integer("phases") for op in tiles}):
         for key, mode in target.read_modes.tables().values():
             if mode is not None and mode.phases.value == number:
                 used |= {f"{key}.latency": mode.latency, f"{key}.energy": mode.energy}
@@ -196,6 +220,15 @@ def _figures(target: Target, phases: set[int]) -> list[dict[str, Any]]:
         "host.values_per_ns": target.host.values_per_ns,
         "host.transfer_latency": target.host.transfer_latency,
     }
+    if len(set(map(_chip, tiles))) > 1:
+        used["links.chip_values_per_ns"] = target.links.chip_values_per_ns
+    if any(map(round_of, tiles)):
+        programming = target.programming
+        used |= {
+            "programming.max_iterations": programming.max_iterations,
+            "programming.iteration_time": programming.iteration_time,
+            "programming.write_heads": programming.write_heads,
+        }
     return [
         {"key": key, "value": each.value, "unit": each.unit, "source": each.source}
         for key, each in used.items()

@@ -8,7 +8,9 @@ holds, being a step on the way to one, gets the largest range that its operands 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +19,7 @@ import numpy.typing as npt
 
 from anacc.errors import CompileError
 from anacc.ir import Module, TensorType
+from anacc_passes.parallel import cpus
 from anacc_passes.ranges import LARGEST_CODE, METHODS, Magnitudes
 from anacc_passes.reach import reach
 
@@ -26,8 +29,10 @@ Noise = Callable[[Module], Mapping[str, float]]
 code's unit; `anacc_passes.converter_noise`."""
 
 GOLDEN = (math.sqrt(5) - 1) / 2
-AT_ONCE = 64  # most samples of a feed that ONNX Runtime sees at once,
-MEMORY = 2**29  # and bytes that all their values together should stay below
+AT_ONCE = 64  # most samples of a feed whose values are held at once,
+MEMORY = 2**29  # and bytes that all of them together should stay below
+PIECES = 4  # that these are computed in, where they are more than
+LEAST_PIECE = 2  # samples
 
 
 def _bytes_per_sample(module: Module) -> int:
@@ -62,7 +67,32 @@ def activations(
         return
     for feed in feeds:
         for part in slices(module, feed):
-            yield from module.source.activations(part, wanted).items()
+            for values in piecewise(module, part, wanted):
+                yield from values.items()
+
+
+def piecewise(
+    module: Module, feed: Feed, names: tuple[str, ...]
+) -> Iterator[dict[str, npt.NDArray[Any]]]:
+    """Values on a feed that fits the memory, some samples after the others where the model's batch
+    is symbolic.
+
+    ONNX Runtime computes on one thread, but several pieces at once.  The pieces do not depend on
+    how many threads there are, for its sums may depend on how many samples it sees at once.
+    """
+    size = _batch_size(module, feed)
+    most = max(LEAST_PIECE, _fitting(module, AT_ONCE) // PIECES)
+    if size is None or size <= most:
+        yield module.source.activations(feed, names)
+        return
+    pieces = [
+        _taken(module, feed, range(start, min(start + most, size)))
+        for start in range(0, size, most)
+    ]
+    with ThreadPoolExecutor(cpus()) as pool:
+        pending = deque(pool.submit(module.source.activations, each, names) for each in pieces)
+        while pending:
+            yield pending.popleft().result()
 
 
 def some_samples(module: Module, feeds: Sequence[Feed], most: int) -> Iterable[Feed]:

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from anacc.ir import Module, Op
@@ -72,8 +72,9 @@ class Cut:
 
     Attributes:
         target: the chip.
-        packing: `densest` cuts all layers; `auto` does so only if the tiles that tiling would make
-            do not fit the crossbars however they share them; `always` and `never` cut none.
+        packing: `densest` cuts all layers where that saves a crossbar; `auto` does so only if the
+            tiles that tiling would make do not fit the crossbars however they share them; `always`
+            and `never` cut none.
         crossbars: how many there are; None: enough.
         mapping: where a user wants layers to lie; where any is named, no others are cut.
     """
@@ -93,7 +94,8 @@ class Cut:
         found = self._given(module)
         if not found and self._needed(module):
             settled = regions(module, self.target)
-            found = {index: as_attribute(members) for index, members in settled.items()}
+            if self._saves(module, settled):
+                found = {index: as_attribute(members) for index, members in settled.items()}
         return replace(
             module,
             ops=tuple(
@@ -122,17 +124,27 @@ class Cut:
     def _needed(self, module: Module) -> bool:
         if self.packing != "auto" or self.crossbars is None:
             return self.packing == "densest"
+        layers = [op for op in module.ops if op.kind == "crossbar"]
+        return self._crossbars_uncut(module, layers, self.crossbars) > self.crossbars
+
+    def _saves(self, module: Module, settled: Mapping[int, Sequence[Region]]) -> bool:
+        """Whether layers need fewer crossbars cut than uncut.  Pieces of a layer on one crossbar
+        run one after another, so that cutting for nothing is slow."""
+        cut = len({region.crossbar for members in settled.values() for region in members})
+        return self._crossbars_uncut(module, [module.ops[index] for index in settled], cut) > cut
+
+    def _crossbars_uncut(self, module: Module, layers: Sequence[Op], enough: int) -> int:
+        """Crossbars of the tiles that tiling makes of layers by itself: one for each if that is
+        enough, else as few as packing finds."""
         shape = self.target.crossbar.rows.value, self.target.crossbar.columns.value
         rects = [
             Rect(rows, columns)
-            for op in module.ops
-            if op.kind == "crossbar"
+            for op in layers
             for rows, columns in usual_tiles(module, op, *shape)
         ]
-        if len(rects) <= self.crossbars:
-            return False
-        spots = pack(rects, *shape)
-        return len({spot.crossbar for spot in spots}) > self.crossbars
+        if len(rects) <= enough:
+            return len(rects)
+        return len({spot.crossbar for spot in pack(rects, *shape)})
 
 
 def regions(module: Module, target: Target) -> dict[int, Sequence[Region]]:

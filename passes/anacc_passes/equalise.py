@@ -6,8 +6,9 @@ for each channel costs nothing [1]_: the first layer's LDPU has a scale for each
 a column of a depthwise convolution reads one channel, so that its own scale undoes it.  A value is
 equalised if
 
-1. a crossbar layer without residual operand gives it, whose activation is none, a relu, or a clamp
-   from zero (which then is a relu: what exceeds the range saturates, as codes do), and
+1. a convolution without residual operand gives it (the columns of a product are its last axis, no
+   channels), whose activation is none, a relu, or a clamp from zero (which then is a relu: what
+   exceeds the range saturates, as codes do), and
 2. depthwise convolutions alone read it, it is an ONNX tensor (not derived from one), and it does
    not keep the scale that a quantised model gives it.
 
@@ -48,9 +49,11 @@ def _reads_channels_apart(module: Module, op: Op, name: str) -> bool:
     return weight.ndim > 2 and weight.shape[1] == 1
 
 
-def _scales_with_columns(op: Op) -> bool:
-    """Whether a factor of a column of a layer is a factor of its result: rule 1."""
+def _scales_with_columns(module: Module, op: Op) -> bool:
+    """Whether a factor of a column of a layer is a factor of a channel of its result: rule 1."""
     if op.kind != "crossbar" or op.operands[4]:
+        return False
+    if module.constants[op.operands[1]].ndim == 2:
         return False
     activation = op.attributes["activation"]
     return activation in ("none", "relu") or (activation == "clamp" and op.number("low") == 0.0)
@@ -73,7 +76,7 @@ def _equalisable(module: Module) -> list[str]:
         and name not in excluded
         and not _keeps_scale(module, name)
         and name in producers
-        and _scales_with_columns(producers[name])
+        and _scales_with_columns(module, producers[name])
         and all(_reads_channels_apart(module, reader, name) for reader in readers)
     ]
 

@@ -18,10 +18,9 @@ from typing import Any
 from anacc.ir import Module
 from anacc.ir.chip_rules import channel
 from anacc.targets import Target
-from anacc_passes.route import chips_of
+from anacc_passes.links import BITS
+from anacc_passes.sites import chips_of
 from anacc_passes.traffic import Sent, Unit, sent
-
-_BITS = {"i8": 8, "f16": 16}
 
 
 def busiest_link(module: Module, target: Target, busiest_ns: float) -> dict[str, Any]:
@@ -72,7 +71,7 @@ def shared(times: Sequence[float], links: int) -> float:
 
 def _time(module: Module, target: Target, each: Sent) -> float:
     """How long a link is busy with a value, in ns per sample."""
-    bits = _BITS[channel(module, each.name).format]
+    bits = BITS[channel(module, each.name).format]
     cycles = -(-bits // target.links.bits_per_value.value)
     return each.values * cycles / target.links.values_per_ns.value
 

@@ -10,7 +10,7 @@ from anacc.targets import Target
 from anacc_passes.crossbars import products_of, size_of
 from anacc_passes.floorplan.report import placement_bounds
 from anacc_passes.packing import lower_bound
-from anacc_passes.route import chip_of, chips_of, round_of
+from anacc_passes.sites import chip_of, chips_of, round_of
 
 
 def placement_report(module: Module, target: Target) -> dict[str, Any]:
@@ -46,6 +46,7 @@ def placement_report(module: Module, target: Target) -> dict[str, Any]:
                 }
             )
     rounds = 1 + max((round_of(op) for op in module.ops), default=0)
+    counted = "cores in use" if rounds == 1 else "crossbars programmed, in all rounds"
     return {
         "cores_used": len({str(op.unit) for op in tiles}),
         "cores_available": chips_of(module) * target.cores,
@@ -56,7 +57,7 @@ def placement_report(module: Module, target: Target) -> dict[str, Any]:
             "cores": {
                 "value": len(by_core),
                 "bound": lower_bound(sizes, rows, columns),
-                "meaning": "cores in use; no packing of these tiles needs fewer than the bound",
+                "meaning": f"{counted}; no packing of these tiles needs fewer than the bound",
             },
             **(placement_bounds(module, target) if rounds == 1 else {}),
         },

@@ -91,10 +91,12 @@ def _best(seen: Magnitudes, cost: Callable[[int], float]) -> float:
 
 
 def _least_error(seen: Magnitudes) -> float:
+    centres = seen.centres
+
     def error(part: int) -> float:
         lsb = max(seen.maximum * part / CANDIDATES / LARGEST_CODE, 1e-300)
-        codes = np.clip(np.rint(seen.centres / lsb), 0, LARGEST_CODE)
-        errors = np.square(seen.centres - codes * lsb) + seen.noise * lsb**2
+        codes = np.clip(np.rint(centres / lsb), 0, LARGEST_CODE)
+        errors = np.square(centres - codes * lsb) + seen.noise * lsb**2
         return float(np.sum(seen.counts * errors)) + seen.zeros * seen.noise * lsb**2
 
     return _best(seen, error)

@@ -15,7 +15,7 @@ from anacc.ir.chip_rules import channel
 Site = tuple[int, int]
 """A round and a chip."""
 
-_READERS = ("tile", "gather", "regroup", "pointwise")
+_READERS = ("tile", "gather", "regroup", "merge", "pointwise")
 
 
 def widening(module: Module, together: Sequence[Sequence[int]]) -> frozenset[int]:

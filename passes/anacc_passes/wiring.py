@@ -4,10 +4,11 @@
    them directly hang together: all of one group go to one GDPU and its column.
 2. The chunks of recurrent layers are dealt out in turn, chunk k of the model to GDPU k mod count,
    so that the chunks of a layer work side by side.
-3. An elementwise op stays where its operands are made, if that is one GDPU; else it goes to the
-   GDPU whose column has fewest such tiles and that has least work, and of these to the one next to
-   the last one chosen.  So parts of a layer that stand side by side go to columns side by side,
-   there and back, and the chain of row tiles that reads them can follow the columns.
+3. An elementwise op stays where its operands are made, if that is one GDPU.  Else, fed by tiles, it
+   goes to the GDPU whose column has fewest such tiles and which has least work from tiles, and of
+   these to the one next to the last one chosen so.  Parts of a layer that stand side by side then
+   go to columns side by side, there and back, and the chain of row tiles that reads them can follow
+   the columns, whatever stands between the layers.  What no tile feeds goes where least work is.
 4. A tile that a user has put on a core lies in that core's column, and its group with it.
 """
 
@@ -86,7 +87,7 @@ def wire(module: Module, target: Target, pinned: bool = False) -> Wiring:
     makers = {result: i for i, op in enumerate(ops) for result in op.results if result}
     gdpus: dict[int, int] = {}
     columns = dict(fixed)
-    load = dict.fromkeys(usable, 0)
+    load, fed = dict.fromkeys(usable, 0), dict.fromkeys(usable, 0)
     tiles = dict.fromkeys(usable, 0)
     dealt = last = 0
     groups = _groups(ops, work, makers, tied)
@@ -104,13 +105,18 @@ def wire(module: Module, target: Target, pinned: bool = False) -> Wiring:
         else:
             near = {gdpus.get(m) for index in members for m in _makers_of(ops[index], makers)}
             stay = near.pop() if len(near) == 1 and not feeders else None
-            chosen = stay if stay is not None else min(
-                usable, key=lambda g: (tiles[g] if feeders else 0, load[g], abs(g - last), g)
-            )  # fmt: skip
-            last = chosen
+            if feeders:
+                chosen = min(usable, key=lambda g: (tiles[g], fed[g], abs(g - last), load[g], g))
+                last = chosen
+            elif stay is not None:
+                chosen = stay
+            else:
+                chosen = min(usable, key=lambda g: (load[g], abs(g - last), g))
         gdpus.update(dict.fromkeys(members, chosen))
         columns.update(dict.fromkeys(feeders, chosen))
-        load[chosen] += sum(_values(module, ops[index]) for index in members)
+        work_of_group = sum(_values(module, ops[index]) for index in members)
+        load[chosen] += work_of_group
+        fed[chosen] += work_of_group if feeders else 0
         tiles[chosen] += len(feeders)
     return Wiring(gdpus, columns)
 

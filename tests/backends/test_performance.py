@@ -10,9 +10,10 @@ from anacc.ir import Module
 from anacc.targets import Target
 from anacc_backends.latency import Pace, latency, rounds
 from anacc_backends.performance import performance
+from anacc_passes.link_report import link_report
 from anacc_passes.place import Place
 from anacc_passes.replicate import Replicate
-from anacc_passes.route import Route, link_report
+from anacc_passes.route import Route
 from tests.passes.chips import Chip, target
 
 MVM, BRIDGE = 520.0, 487.0  # ns, of a product in 4 phases and of a token on the bridge
@@ -64,6 +65,34 @@ def test_tiles_of_one_core_add_up() -> None:
     found = estimated(chip.module())
     assert found["slowest_ns"] == 8 * MVM
     assert found["slowest"]["layers"] == ["of 5", "of 3"]
+
+
+def test_rounds_have_a_bound_of_their_own() -> None:
+    """Four crossbars on two cores: in one round there is no room, in two each core runs two."""
+    two = target(grid__rows=1, grid__columns=2)
+    chip = Chip()
+    value = chip.input(256, tokens=4)
+    for layer in ("first", "second", "third", "fourth"):
+        value = chip.tile([value], 256, layer=layer)
+    chip.output(value)
+    module = Route(two)(Place(two, "auto", reload=True)(chip.module()))
+    found = performance(module, two, link_report(module, two))
+    assert found["slowest_ns"] == found["bound_ns"] == 8 * MVM
+    sources = {each["key"]: each["source"] for each in found["figures"]}
+    assert sources["programming.iteration_time"] and "links.chip_values_per_ns" not in sources
+
+
+def test_a_sample_takes_no_less_than_a_unit_works_on_it() -> None:
+    """Tiles of one layer on one core wait for each other, whatever the way through the streams."""
+    one = target(grid__rows=1, grid__columns=1)
+    chip = Chip()
+    value = chip.input(4, tokens=9)
+    for layer in ("left", "right"):
+        chip.output(chip.tile([value], 3, layer=layer))
+    found = estimated(chip.module(), one)
+    assert found["slowest_ns"] == 18 * MVM
+    assert found["mvm_latency_ns"] == 18 * MVM
+    assert found["latency_ns"] >= 18 * MVM
 
 
 def test_a_program_without_crossbars() -> None:

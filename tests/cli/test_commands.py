@@ -189,7 +189,12 @@ def test_verify_tells_of_faults(call: Call, tmp_path: Path) -> None:
     assert [fault["kind"] for fault in found["faults"]] == ["flow"]
     missing = call("verify", program, "--model", tmp_path / "missing.onnx")
     assert missing.exit_code == 1
-    assert "is no ONNX model" in missing.stderr
+    assert missing.stderr.startswith(f"error: `{tmp_path / 'missing.onnx'}` does not exist")
+    folder = call("verify", program, "--model", tmp_path)
+    assert folder.stderr.startswith(f"error: `{tmp_path}` cannot be read: is a directory")
+    (tmp_path / "text.json").write_text('{"not": "a model"}')
+    text = call("verify", program, "--model", tmp_path / "text.json")
+    assert (text.exit_code, "is no ONNX model" in text.stderr) == (1, True)
 
 
 def test_verify_compares_segments_with_the_manifest(tmp_path: Path) -> None:

@@ -354,3 +354,15 @@ def test_the_passes_are_known_before_the_pipeline_is_made() -> None:
 
     made = pipeline(PassOptions(load_target("hermes"), "4-phase", ({},)))
     assert [each.name for each in PASSES] == [each.name for each in made]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("auto", "auto"), ("12", 12), ("-3", -3), ("99999999999999999999", 99999999999999999999)],
+)
+def test_chips_are_a_number_where_they_are_one(
+    call: Call, files: Path, compiler: Compiler, text: str, value: object
+) -> None:
+    """So that an error shows the number, and says that it is too large, not that it is none."""
+    call("compile", files / "model.onnx", "-o", files / "new.bin", "--chips", text)
+    assert compiler.options["chips"] == value

@@ -184,6 +184,7 @@ def test_sweep_of_nothing_that_compiles_fails(call: Call, files: Path) -> None:
         (["--vary", "seed=1,x"], MISUSED, "`--vary seed=1,x`"),
         (["--vary", "seed=-1"], MISUSED, "`--vary seed=-1`"),
         (["--vary", "seed=1", "--vary", "seed=2"], MISUSED, "`seed` twice"),
+        (["--vary", "row-copies=auto,never", "--row-copies", "never"], MISUSED, "contradict"),
         (["--vary", "read-mode=,"], MISUSED, "twice"),
         (["--metric", "top1"], MISUSED, "belong together"),
         (["--data", "set.npz"], MISUSED, "belong together"),

@@ -103,6 +103,8 @@ def test_branches(
     text = render(report)
     assert ("values to next" in text) == (report["cores"]["chips"] > 1)
     assert ("programming takes" in text) == reload
+    assert ("worst case: every device" in text) == reload
+    assert ("programming.iteration_time" in text) == reload
 
 
 def check(net: Network, grids: dict[str, Path], seed: int) -> None:

@@ -10,7 +10,13 @@ import pytest
 
 from anacc import Program
 from anacc.compiler import compile_image
-from tests.end_to_end.checks import Array, assert_same_bits, onnx_results, precise_target
+from tests.end_to_end.checks import (
+    Array,
+    assert_accurate,
+    assert_same_bits,
+    onnx_results,
+    precise_target,
+)
 from tests.end_to_end.network import Network
 
 CHANNELS = 12
@@ -55,3 +61,19 @@ def test_every_channel_is_accurate(tmp_path: Path, activation: str) -> None:
     found = ratios(Program(image).run(feed)[name], onnx_results(model, feed)[name])
     assert np.all(found[:9] >= 25), found
     assert np.all(found[9:] >= 25 - 6.1 * np.arange(1, CHANNELS - 8)), found
+
+
+@pytest.mark.parametrize("width", [7, CHANNELS])
+def test_columns_of_a_product_are_no_channels(tmp_path: Path, width: int) -> None:
+    """A product makes the last axis; a depthwise convolution behind it has channels on another,
+    maybe of the same size, and in ranges that differ."""
+    net = Network(seed=1)
+    x = net.input("N", CHANNELS, 20)
+    y = net.node("MatMul", x, net.weight(20, width, sums=20), shape=("N", CHANNELS, width))
+    net.outputs.append(
+        net.node("Conv", y, net.weight(CHANNELS, 1, 3, sums=3), group=CHANNELS, pads=[1, 1])
+    )
+    model, feed = net.model(), net.feed(8, seed=2)
+    feed["input0"] *= SPREAD.reshape(1, -1, 1).astype(np.float32)
+    image, _ = compile_image(model, target=precise_target(tmp_path), calibration=[feed])
+    assert_accurate(assert_same_bits(image, feed), onnx_results(model, feed), 0.05)

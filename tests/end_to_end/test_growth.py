@@ -20,17 +20,10 @@ from anacc.program.container import image_bytes
 from anacc_passes import tile
 from bench.shapes.catalogue import network
 
+# Just large enough: placement has tables of the size of the grid.
 GRID = """inherit = "hermes"
-[grid.rows]
-value = 32
-unit = "rows"
-source = "assumed"
-note = "large enough"
-[grid.columns]
-value = 32
-unit = "columns"
-source = "assumed"
-note = "large enough"
+grid.rows = 16
+grid.columns = 16
 """
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from anacc.errors import CompileError
 from anacc.ir import Module
 from anacc.ir.parse import parse_module
-from anacc_passes.calibrate import AT_ONCE, Calibrate
+from anacc_passes.calibrate import AT_ONCE, PIECES, Calibrate, piecewise
 from anacc_passes.infrastructure import run_pipeline
 from anacc_passes.ranges import BINS, CANDIDATES
 
@@ -129,10 +130,33 @@ def test_a_symbolic_batch_is_cut_and_covered_once(axis: int, count: int, method:
     run_pipeline(graph, [Calibrate([feed(x)], method)])
     parts = [fed["x"] for fed in graph.source.fed]
     rounds = 1 if method == "minmax" else 2
-    assert len(parts) == rounds * -(-count // AT_ONCE)
-    assert max(part.shape[axis] for part in parts) <= AT_ONCE
-    np.testing.assert_array_equal(np.concatenate(parts, axis), np.concatenate([x] * rounds, axis))
+    assert len(parts) == rounds * -(-count // (AT_ONCE // PIECES))
+    assert max(part.shape[axis] for part in parts) <= AT_ONCE // PIECES
+    # Threads may begin them in any order.
+    seen = np.sort(np.concatenate(parts, axis), axis=None)
+    np.testing.assert_array_equal(seen, np.sort(np.concatenate([x] * rounds), axis=None))
     assert all(fed["i"].shape == (2,) for fed in graph.source.fed)
+
+
+def test_pieces_are_computed_at_once_and_come_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    second_is_done = Event()
+
+    class Slow(FakeSource):
+        def activations(
+            self, feed: Mapping[str, Array], names: tuple[str, ...]
+        ) -> dict[str, Array]:
+            if feed["x"][0, 0] == 0:
+                assert second_is_done.wait(60)
+            else:
+                second_is_done.set()
+            return super().activations(feed, names)
+
+    monkeypatch.setattr("anacc_passes.calibrate.cpus", lambda: 2)
+    x = np.arange(4 * AT_ONCE, dtype=np.float32).reshape(AT_ONCE, 4)
+    graph = replace(module(), source=Slow())
+    found = [values["%x"] for values in piecewise(graph, feed(x), ("%x", "%y"))]
+    assert len(found) == PIECES
+    np.testing.assert_array_equal(np.concatenate(found), x)
 
 
 def test_a_fixed_batch_is_not_cut() -> None:

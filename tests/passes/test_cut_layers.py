@@ -53,6 +53,14 @@ def test_strips_of_full_height_and_of_the_rest() -> None:
     assert {region.row for region in halves} == {0, 6}
 
 
+def test_nothing_is_cut_where_that_saves_no_crossbar() -> None:
+    """Ten columns of 30 rows take two crossbars of 30 x 8, cut or not; but pieces of a layer on one
+    crossbar run one after another."""
+    for rows, cut in ((12, True), (30, False)):
+        chip = target(crossbar__rows=rows, crossbar__columns=8)
+        assert [bool(each) for each in regions(Cut(chip, "densest")(module()))] == [cut, cut]
+
+
 @pytest.mark.parametrize(("crossbars", "cut"), [(6, False), (5, True)])
 def test_auto_cuts_only_where_rectangles_do_not_fit(crossbars: int, cut: bool) -> None:
     """Six tiles of 10 x 5 share no crossbar of 12 x 8 as rectangles."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise, permutations
 from random import Random
 
@@ -18,6 +19,7 @@ from anacc_passes.floorplan.bound import distance_bound
 from anacc_passes.floorplan.descend import descended
 from anacc_passes.floorplan.first import first_placements
 from anacc_passes.floorplan.flows import Cost, Flows
+from anacc_passes.floorplan.paths import cheapest_path
 from tests.passes.chips import target
 
 
@@ -177,6 +179,60 @@ def test_a_star_is_bounded_by_the_cores_around_it() -> None:
     traffic = Traffic([None] * 10, [[bar] for bar in range(10)], star, [])
     assert check(chip, traffic) == (0, 10 * (4 + 2 * 5))
     assert distance_bound(Flows(Grid(chip), traffic)) == 10 * (4 + 2 * 5)
+
+
+def test_chains_go_where_they_pull_from() -> None:
+    """Two layers of two parts with a GDPU behind: three chains down to the GDPUs of three columns
+    and two chains that pull from these, a crossbar from each.  All fit without a way aside."""
+    chip = grid(6, 6)
+    chains: list[list[int]] = []
+    pulls: list[Pull] = []
+    ties: list[int | None] = []
+    for columns in ((0, 1, 2), (5, 4, 3)):
+        for length, among, tied in ((2, [0, 1, 2], False), (2, columns, True), (3, [0, 1], False)):
+            for column in among:
+                chains.append(list(range(len(ties), len(ties) + length)))
+                ties += [None] * (length - 1) + [column if tied else None]
+                if length == 3:
+                    pulls += map(Pull, chains[-1], columns, [10] * 3)
+    transfers = [Transfer(a, b, 10, True) for chain in chains for a, b in pairwise(chain)]
+    traffic = Traffic(ties, chains, transfers, pulls)
+    assert len(ties) == chip.cores
+    assert check(chip, traffic, 0) == (len(transfers), 10 * len(transfers))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_cheapest_path_is_the_cheapest_of_all(seed: int) -> None:
+    chance = np.random.default_rng(seed)
+    length, rows, columns = chance.integers(1, 6).item(), 3, 4
+    costs = chance.integers(0, 9, (length, rows, columns)).astype(np.float64)
+    costs[chance.random(costs.shape) < 0.2] = np.inf
+
+    def price(path: list[tuple[int, int]]) -> float:
+        return float(sum(costs[step, row, column] for step, (row, column) in enumerate(path)))
+
+    def grown(path: list[tuple[int, int]], aside: int) -> Iterator[list[tuple[int, int]]]:
+        """Paths of the length that begin so; they go to one side and visit no core twice."""
+        if len(path) == length:
+            yield path
+            return
+        row, column = path[-1]
+        for place in ((row, column + aside), (row - 1, column), (row + 1, column)):
+            if place not in path and 0 <= place[0] < rows and 0 <= place[1] < columns:
+                yield from grown([*path, place], aside)
+
+    every = [
+        path
+        for start in np.ndindex(rows, columns)
+        for aside in (1, -1)
+        for path in grown([(start[0], start[1])], aside)
+    ]
+    best = min(map(price, every))
+    found = cheapest_path(costs)
+    assert (found is None) == (best == np.inf)
+    if found is not None:
+        assert price(found) == best
+        assert all(abs(a - c) + abs(b - d) == 1 for (a, b), (c, d) in pairwise(found))
 
 
 def test_flows_beyond_exact_floats_are_bounded_from_below() -> None:

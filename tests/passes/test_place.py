@@ -171,6 +171,17 @@ def test_tiles_of_an_elementwise_op_meet_in_a_column() -> None:
     assert len(set(gdpus)) == 8
 
 
+def test_parts_of_a_layer_go_to_columns_side_by_side_whatever_stands_between_layers() -> None:
+    chip = Chip()
+    for number in range(2):
+        for part in range(4):
+            chip.output(chip.pointwise(chip.tile([chip.input(200)], 200, layer=f"{number} {part}")))
+        chip.output(chip.pointwise(chip.regroup([chip.tile([chip.input(9)], 9)], [9])[0]))
+    placed = check(chip.module(), HERMES)
+    gdpus = [int(str(op.unit).partition(".")[2]) for op in placed.ops if op.kind == "pointwise"]
+    assert [number for index, number in enumerate(gdpus) if index % 5 < 4] == list(range(8))
+
+
 def test_any_wiring_ties_no_tile() -> None:
     chip = Chip()
     for number in range(20):

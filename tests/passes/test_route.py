@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,8 +11,11 @@ from hypothesis import strategies as st
 from anacc.errors import CompileError
 from anacc.ir import Module, Op, verify
 from anacc.targets import Target
+from anacc_passes.link_report import link_report
+from anacc_passes.links import Link, links
 from anacc_passes.place import Place
-from anacc_passes.route import Link, Route, link_report, links
+from anacc_passes.route import Route
+from anacc_passes.router import Router
 from tests.passes.chips import Chip, target
 from tests.passes.golden_text import check as check_golden
 
@@ -196,3 +201,15 @@ def test_link_report_schedules_transfers_one_after_the_other() -> None:
 def test_golden_text(update_golden: bool) -> None:
     """A chain of two tiles, a GDPU function, a bridge stream and an output."""
     check_golden("route", Route(HERMES), update_golden)
+
+
+@pytest.mark.parametrize(
+    "chip", [target(grid__rows=3, grid__columns=4), target(grid__rows=3, gdpu__wiring="any")]
+)
+def test_the_least_number_of_links_is_that_of_the_shortest_way(chip: Target) -> None:
+    router = Router(chip)
+    nodes = [("core", core) for core in range(chip.cores)]
+    nodes += [("gdpu", gdpu) for gdpu in range(chip.gdpu.count.value)]
+    for source, destination in permutations(nodes, 2):
+        ways = router.ways(source, destination)
+        assert router.least(source, destination) == min(map(len, ways))

@@ -11,7 +11,7 @@ import pytest
 
 from anacc.errors import ProgramError
 from anacc.reports import SCHEMA, render, report
-from anacc.reports.layout import MAX_NAME, some_names
+from anacc.reports.layout import MAX_NAME, core_ranges, figure, some_names
 from anacc.reports.text import MAX_LAYERS, plain, table
 from anacc.targets import load_target, target_to_data
 from tests.cli.sample import MAPPING, image
@@ -298,3 +298,41 @@ def test_long_names_are_shortened_in_tables_and_named_once() -> None:
     assert len(shown) <= MAX_NAME
     assert shown.startswith("block/") and shown.endswith("Conv_7")
     assert some_names([long], all_rows=True) == long
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (93312.0, "93,312"), (2048.0, "2,048"), (3.98123, "3.981"), (0.0, "0"), (512.25, "512"),
+        (0.05, "0.05"), (1e20, "1e+20"), (float("inf"), "inf"), (float("nan"), "nan"), (64, "64"),
+    ],
+)  # fmt: skip
+def test_figures_are_written_in_full(value: float, text: str) -> None:
+    assert figure(value) == text
+
+
+def test_cores_are_shortened() -> None:
+    cores = [f"core 0.{number}" for number in (0, 1, 2, 8, 16, 24, 32, 33)]
+    assert core_ranges(cores) == "0-2, 8, 16, 24, 32-33"
+    assert core_ranges(cores, all_rows=False) == "0-2, 8, 16, ... 8 cores"
+    assert core_ranges(["core 0.1", "core 2.1", "core 2.2"]) == "1, 2.1-2.2"
+    assert core_ranges(["core 0.1", "core 2.1", "core 2.2"], chips=True) == "0.1, 2.1-2.2"
+
+
+def test_options_of_the_mapper() -> None:
+    options = {"packing": "auto", "effort": 1, "chips": 1, "reload": False, "optimize": None}
+    for more, text in (
+        ({}, "options  packing auto, effort 1\n"),
+        (
+            {"optimize": "area", "chips": "auto", "reload": True, "mapping": "given"},
+            "options  packing auto, effort 1, optimize area, chips auto, reload, a mapping file\n",
+        ),
+    ):
+        manifest = image().manifest.model_copy(update={"options": {**options, **more}})
+        assert text in render(report(replace(image(), manifest=manifest)))
+
+
+@pytest.mark.parametrize(("bound", "text"), [(99.0, "1.0% above"), (20.0, "5 times that")])
+def test_a_bound_far_away_is_a_factor(bound: float, text: str) -> None:
+    performance = {"mvms": 1, "slowest_ns": 100.0, "bound_ns": bound}
+    assert text in render(with_mapping({"performance": performance}))

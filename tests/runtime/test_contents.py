@@ -12,8 +12,8 @@ SLOT = Slice(0, 0, 2)
 STORE = "store"
 
 
-def held(*body: Loop | Instr, fill: int = 0, size: int = 12) -> Hashable:
-    registers = (Register(Format.INT8, 2), Register(Format.BINARY16, 2))
+def held(*body: Loop | Instr, fill: int = 0, size: int = 12, state: bool = False) -> Hashable:
+    registers = (Register(Format.INT8, 2, state), Register(Format.BINARY16, 2))
     stream = Stream(
         Unit(0, "bridge", 0), "s", registers, Buffer(Format.INT8, size, fill), tuple(body)
     )
@@ -54,3 +54,21 @@ def test_what_is_computed_is_not_compared() -> None:
     assert held(*computed) is None
     changed = (Instr("recv", (SLOT, 0)), Instr("quantise", (SLOT, value)), computed[-1])
     assert held(*changed) is None
+
+
+def test_a_token_stored_in_all_rounds_of_an_inner_loop() -> None:
+    """Received outside, it is the same token in each round."""
+    access = Access(0, (4, 2), ((2, 1),))
+    inner = Loop(2, (Instr(STORE, (access, SLOT)),))
+    repeated = held(Loop(3, (Instr("recv", (SLOT, 0)), inner)))
+    assert repeated is not None and repeated != held(rows(6, 0))
+
+
+def test_a_token_kept_to_the_next_iteration_is_not_compared() -> None:
+    body = (Instr(STORE, (Access(0, (2,), ((2, 1),)), SLOT)), Instr("recv", (SLOT, 0)))
+    first = Instr("recv", (SLOT, 0))
+    assert held(first, Loop(5, body, sequential=True), state=True) is None
+
+
+def test_a_loop_without_end_is_not_looked_at() -> None:
+    assert held(rows(2**40, 0)) is None

@@ -43,7 +43,7 @@ def test_estimates_and_accuracy_have_columns() -> None:
         "why not",
     ]  # fmt: skip
     assert cells[1][3:] == [
-        "3 of 64 on 2 chips", "25.0%", "1,200", "4e+06", "0.5", "50.00%", "100.00%", "",
+        "3 of 64 on 2 chips", "25.0%", "1,200", "4,000,000", "0.5", "50.00%", "100.00%", "",
     ]  # fmt: skip
     assert cells[0][3:-1] == ["-"] * 7
     only = as_table(rows(accuracy={"a": 31.25})[1:], "snr")

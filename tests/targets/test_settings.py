@@ -202,6 +202,7 @@ IMPOSSIBLE: list[tuple[Any, str, str]] = [
     ({"gdpu.function_table.segments": 9}, "`gdpu.function_table.interpolation` is missing", ""),
     ({"input.time_per_lsb": 10}, "`adc.levels_per_phase` is 4270", "2047"),
     ({"crossbar": "8192x8192"}, "more than the 33554432", "4096 rows"),
+    ({"grid": "65536x65536"}, "more than the 262144", "4 rows"),
     ({"crossbar.rows": 3000, "adc.multiplier_bits": 30}, "at most 2838 rows", "multiplier_bits"),
     ({"chip.name": " "}, "is empty", "text"),
     (["grid.rows=8"], "`settings` is a mapping", "grid.rows"),

@@ -393,10 +393,17 @@ def link_slower_than_the_slowest_stage(image: Image) -> Image:
     return replace(image, manifest=image.manifest.model_copy(update={"target": target}))
 
 
-@damage("recurrent", "unit", model=False)
-def two_chunks_on_one_gdpu(image: Image) -> Image:
+@damage("recurrent", "link", model=False)
+def chunk_on_a_gdpu_of_another_column(image: Image) -> Image:
     number = stream_named(image, "lstm_cell s.h#2")
     return with_stream(image, number, unit=Unit(0, "gdpu", 0))
+
+
+@damage("recurrent", "unit", model=False)
+def more_hidden_units_than_a_gdpu_has(image: Image) -> Image:
+    target = copy.deepcopy(image.manifest.target)
+    target["gdpu"]["hidden_units"]["value"] = 59
+    return replace(image, manifest=image.manifest.model_copy(update={"target": target}))
 
 
 @damage("elementwise", "deadlock", model=False)

@@ -35,7 +35,7 @@ __all__ = ["EFFORTS", "Grid", "Pull", "Traffic", "Transfer", "floorplan"]
 
 EFFORTS = (0, 1, 2, 3)
 
-PROPOSALS, SHARE, PLACEMENTS = 256, 8, 64
+PROPOSALS, SHARE, PLACEMENTS = 256, 4, 64
 """Exchanges proposed in one step of annealing at least; crossbars to one of them in a placement;
 and placements at most."""
 
@@ -74,7 +74,7 @@ def floorplan(target: Target, traffic: Traffic, effort: int = 1, seed: int = 0) 
     found = _distinct(flows, first_placements(flows.grid, traffic))
     if effort == 0:
         return found[0]
-    least = int(flows.partials.sum()), distance_bound(flows)
+    least = int(flows.partials.sum()), distance_bound(flows, partials_adjacent=True)
     for level in range(1, effort + 1):
         found = _improved(flows, found, least, level, seed)
         if flows.cost(found[0]) <= least:

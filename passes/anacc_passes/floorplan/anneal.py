@@ -16,11 +16,11 @@ from anacc_passes.floorplan.grid import Integers
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
-HOP = 4
-"""What a hop of a partial sum costs while annealing, in largest flows.  Were it to outweigh all
-other traffic, no chain could ever move."""
+HOP = 6
+"""What a hop of a partial sum costs while annealing, in mean flows between two crossbars.  Were it
+to outweigh all other traffic, no chain could ever move."""
 
-HOTTEST, COLDEST = 0.3, 0.005
+HOTTEST, COLDEST = 0.5, 0.005
 """First and last temperature, in mean flows of a crossbar over one link."""
 
 NEAR = 6
@@ -83,7 +83,8 @@ class _Annealer:
         self.batch = len(self.placement)
         self.by_core, self.by_bar = self.placement * cores, self.placement * (cores + 1)
         by_pair, self.ends = flows.neighbours()
-        weights = np.append(flows.weights(HOP * int(flows.values.max(initial=1))), 0)
+        mean = int(flows.values.sum()) // max(len(flows.values), 1)
+        weights = np.append(flows.weights(HOP * max(mean, 1)), 0)
         self.weights: Floats = weights.astype(np.float64)[by_pair]
         self.degrees = (self.ends < flows.count).sum(axis=1)
         self.pulls: Floats = np.zeros((flows.count + 1, self.grid.columns))

@@ -18,6 +18,9 @@ counts.  Cores are all different, so the cheapest assignment of crossbars to cor
 a bound: a linear assignment problem, in which a crossbar that is tied to a column may take no core
 of another.
 
+Where each partial sum is to cross one link, those that a crossbar exchanges one with lie beside it,
+and so come before all others, whatever their shares; the inner sum is larger for that.
+
 Any shares give a bound.  Halves are usual; but a crossbar that exchanges something with many should
 have the larger share, for it is the one that cannot be next to all of them.  The bound is concave
 in the shares (a minimum of linear functions), so they follow a supergradient: if i, on the core
@@ -56,8 +59,13 @@ QUICK, ASSIGNED = 64 * 144, 512 * 1024
 best ones."""
 
 
-def distance_bound(flows: Flows) -> int:
+def distance_bound(flows: Flows, partials_adjacent: bool = False) -> int:
     """A number that traffic x distance of no placement is below; see the module.
+
+    Args:
+        flows: the traffic.
+        partials_adjacent: whether only placements are meant in which each partial sum crosses one
+            link.
 
     Returns:
         The bound, rounded up.  Sums stay below 2**53, where binary64 is exact: flows that are too
@@ -68,10 +76,10 @@ def distance_bound(flows: Flows) -> int:
     given = np.concatenate([full // 2, full - full // 2])
     size, best = flows.count * len(flows.grid.places), 0
     if size > QUICK:
-        best, given = _climbed(_Bound(flows, shift, is_assigned=False), given, ROUNDS)
+        best, given = _climbed(_Bound(flows, shift, False, partials_adjacent), given, ROUNDS)
     if size <= ASSIGNED:
         rounds = ROUNDS if size <= QUICK else 1
-        found, _ = _climbed(_Bound(flows, shift, is_assigned=True), given, rounds)
+        found, _ = _climbed(_Bound(flows, shift, True, partials_adjacent), given, rounds)
         best = max(best, found)
     return -(-best // SHARES) << shift
 
@@ -101,7 +109,9 @@ class _Bound:
     `full` are the flows, (pairs,), in units of one share of one value.
     """
 
-    def __init__(self, flows: Flows, shift: int, is_assigned: bool) -> None:
+    def __init__(
+        self, flows: Flows, shift: int, is_assigned: bool, partials_adjacent: bool
+    ) -> None:
         self.flows = flows
         self.pairs = len(flows.ends)
         self.full: Integers = (flows.values >> shift) * SHARES
@@ -109,6 +119,8 @@ class _Bound:
         self.owner = np.concatenate([flows.ends[:, 0], flows.ends[:, 1]])
         self.other = np.concatenate([flows.ends[:, 1], flows.ends[:, 0]])
         self.lot = flows.ties[self.other]
+        # Ends that lie nearer than all others of their crossbar.
+        self.is_adjacent = np.tile((flows.partials > 0) & partials_adjacent, 2)
         degrees = np.bincount(self.owner, minlength=flows.count)
         self.first = np.cumsum(degrees) - degrees
         self.width = int(degrees.max(initial=0))
@@ -147,7 +159,7 @@ class _Bound:
     def value(self, given: Integers) -> tuple[int, Integers]:
         """The bound for shares, in their unit, and the distance at which each end meets its
         partner; `given`: (2 pairs,)."""
-        ranks, shares = self._sorted(given, np.zeros_like(self.lot))
+        ranks, shares = self._sorted(given, ~self.is_adjacent)
         cost = shares @ self.every.T
         if not self.is_assigned:
             least = int(cost.sum()) + int(self.pulls.min(axis=1).sum())

@@ -1,7 +1,9 @@
 """The first placement: chain by chain along a path that fills the grid.
 
 Chains that are tied to a grid column are laid down it first, longest first, by a short search for a
-path of neighbouring cores.  All others follow the path that fills the grid, one after the other in
+path of neighbouring cores.  In some of the placements chains that pull from columns go before them,
+longest first: each along the cheapest path (`paths`), from the top, past cores that tied chains
+will need.  All others follow the path that fills the grid, one after the other in
 free stretches that hold them.  Where no stretch is long enough, the search tries again, and at
 last each crossbar goes to the nearest free core.
 
@@ -12,15 +14,23 @@ there are few: tied chains and the edge of the grid cut the path, nothing else d
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from anacc_passes.floorplan.grid import Grid
+from anacc_passes.floorplan.paths import Floats, cheapest_path
 from anacc_passes.floorplan.traffic import Traffic
 
 PATH_TRIALS = 2_000
 """Cores that the search for one path may look at."""
+
+ASIDE, BELOW = 4, 4
+"""Columns beside those that a chain pulls from where its path may go, and rows for a crossbar."""
 
 WIDTHS = (1, 3, 5, 9)
 """Widths of the strips of the path that are tried, where the grid has them."""
@@ -36,6 +46,8 @@ def first_placements(grid: Grid, traffic: Traffic) -> Iterator[list[int]]:
             (False, True) if any(c is not None for c in traffic.columns) else (False,)
         ):
             yield _First(grid, traffic, grid.snake(width), longest_first).placed()
+    if traffic.pulls and grid.down == grid.aside == 1:
+        yield _First(grid, traffic, grid.snake(), False, pulls_first=True).placed()
 
 
 @dataclass
@@ -44,12 +56,14 @@ class _First:
     traffic: Traffic
     path: Sequence[int]
     longest_first: bool
+    pulls_first: bool = False
     cores: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.position = {core: number for number, core in enumerate(self.path)}
         self.stretches = _Stretches(self.grid, self.path)
         self.room = [self.grid.rows] * self.grid.columns
+        self.free = np.ones(len(self.path), np.bool_)
         # Free cores that must stay so for crossbars that are tied to the column.
         tied = Counter(self.traffic.columns)
         self.kept = [tied[column] for column in range(self.grid.columns)]
@@ -61,12 +75,78 @@ class _First:
         tied.sort(key=len, reverse=True)
         if self.longest_first:
             others.sort(key=len, reverse=True)
+        if self.pulls_first:
+            self._follow_pulls(chains)
         for chain in (*tied, *others):
             bars = [bar for bar in chain if bar not in self.cores]
             if bars:
                 anchor = next((self.cores[bar] for bar in chain if bar in self.cores), None)
                 self._place(bars, anchor)
         return [self.cores[bar] for bar in range(len(self.traffic.columns))]
+
+    def _follow_pulls(self, chains: list[list[int]]) -> None:
+        """Place chains that pull, longest first, where they pull from."""
+        pulls: dict[int, Floats] = defaultdict(lambda: np.zeros(self.grid.columns))
+        columns = np.arange(self.grid.columns)
+        for pull in self.traffic.pulls:
+            far = pull.values * np.abs(columns - pull.column).astype(np.float64)
+            pulls[pull.crossbar] += far
+        needed = np.zeros(self.grid.columns, np.int64)  # cores for what is tied to each column
+        for chain in chains:
+            needed[self._ties(chain)] += len(chain)
+        for chain in sorted(chains, key=len, reverse=True):
+            tied = self._ties(chain)
+            if not any(bar in pulls for bar in chain) or any(bar in self.cores for bar in chain):
+                continue
+            is_open = np.array(self.room) > needed
+            is_open[tied] = True
+            if self._draw(chain, pulls, is_open):
+                needed[tied] -= len(chain)
+
+    def _ties(self, chain: Sequence[int]) -> list[int]:
+        """The grid columns that some of a chain are tied to."""
+        columns = {self.traffic.columns[bar] for bar in chain}
+        return sorted(column for column in columns if column is not None)
+
+    def _draw(
+        self, chain: list[int], pulls: Mapping[int, Floats], is_open: npt.NDArray[Any]
+    ) -> bool:
+        """Place a chain along its cheapest path; False: there is none, and nothing is placed.
+
+        Args:
+            chain: crossbars, none of which has a core.
+            pulls: (columns,) what a crossbar that pulls costs in each column.
+            is_open: (columns,) where there is room for what is not tied.
+        """
+        # A window is searched, of a size that does not grow with the grid: the columns that the
+        # chain needs and a few aside, below the first row with a free core.
+        wanted = [int(pulls[bar].argmin()) for bar in chain if bar in pulls] + self._ties(chain)
+        left = max(min(wanted) - ASIDE, 0)
+        free = self.free.reshape(self.grid.rows, -1)[:, left : max(wanted) + ASIDE + 1]
+        free = free & is_open[left : left + free.shape[1]]
+        top = int(free.any(axis=1).argmax())
+        free = free[top : top + BELOW * (len(chain) + 1)]
+        rows, columns = free.shape
+        numbers = np.arange(left, left + columns)
+        costs = np.zeros((len(chain), rows, columns))
+        for cost, bar in zip(costs, chain, strict=True):
+            if bar in pulls:
+                cost += pulls[bar][numbers]
+            tied = self.traffic.columns[bar]
+            if tied is not None:
+                cost[:, numbers != tied] = np.inf
+        costs *= 1 + len(chain) * rows
+        costs += np.arange(rows)[:, None]  # what is left below stays whole
+        costs[:, ~free] = np.inf
+        path = cheapest_path(costs)
+        for number, (row, column) in enumerate(path or ()):
+            core = (top + row) * self.grid.columns + left + column
+            if not self._fits(chain[number], core):
+                for bar in chain[:number]:
+                    self._give(bar)
+                return False
+            self._take(chain[number], core)
+        return path is not None
 
     def _tied(self, chain: Sequence[int]) -> bool:
         return any(self.traffic.columns[bar] is not None for bar in chain)
@@ -88,12 +168,14 @@ class _First:
     def _take(self, bar: int, core: int) -> None:
         column = self.grid.places[core][1]
         self.cores[bar] = core
+        self.free[core] = False
         self.stretches.remove(self.position[core])
         self.room[column] -= 1
         self.kept[column] -= self.traffic.columns[bar] is not None
 
     def _give(self, bar: int) -> None:
         core = self.cores.pop(bar)
+        self.free[core] = True
         column = self.grid.places[core][1]
         self.stretches.add(self.position[core])
         self.room[column] += 1

@@ -25,7 +25,7 @@ from anacc_passes.tiling.builder import Builder, Tokens, balanced, bounds
 from anacc_passes.tiling.layout import Layout, Nest, is_convolution, natural
 from anacc_passes.tiling.matrix import Columns, FloatArray, Inputs, column_of_tiles
 from anacc_passes.tiling.movement import relayout
-from anacc_passes.tiling.samples import Vectors, chosen_rows, windows
+from anacc_passes.tiling.samples import Vectors, chosen_rows
 
 _CODES = frozenset({"i8"})
 
@@ -203,8 +203,10 @@ def lower_crossbar(builder: Builder, op: Op, forms: frozenset[str]) -> Tokens:
         fill = source.zero
         builder.gather(stores, load, channels, size, op.origins, fill=fill, lead=lead, step=step)
         if builder.samples and builder.samples.holds(op.operands[0]):
-            tokens = builder.samples.tokens(op.operands[0], source.layout, source.scale, factors)
-            vectors = windows(tokens, [nest for _, nest in stores], load, size, fill)
+            nests = [nest for _, nest in stores]
+            vectors = builder.samples.windows(
+                op.operands[0], source.layout, source.scale, factors, nests, load, size, fill
+            )
         tiles = [(cut, (channel,)) for cut, channel in zip(cuts, channels, strict=True)]
     else:
         if not is_convolution(module, op):

@@ -6,6 +6,7 @@ and not rounded yet, so that what rounding and clipping the inputs costs can be 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ import numpy.typing as npt
 
 from anacc.ir import Module
 from anacc.ir.cells import CELLS
-from anacc_passes.calibrate import some_samples, spread
+from anacc_passes.calibrate import piecewise, some_samples, spread
 from anacc_passes.tiling.layout import Layout, Nest
 
 Feed = Mapping[str, npt.NDArray[Any]]
@@ -48,40 +49,33 @@ class Samples:
         parts = [
             {name: _samples_first(module, name, array) for name, array in values.items()}
             for feed in some_samples(module, feeds, SAMPLES)
-            for values in [module.source.activations(feed, names)]
+            for values in piecewise(module, feed, names)
         ]
         # What ONNX cannot compute (a step within a node, data without samples) is not there.
         known = [name for name in names if parts and name in parts[0]]
         if len(parts) == 1:
             return cls(module, {name: parts[0][name] for name in known})  # not copied
-        return cls(module, {name: np.concatenate([part[name] for part in parts]) for name in known})
+        # Of one value after the other the parts go, so that hardly anything is there twice.
+        return cls(
+            module, {name: np.concatenate([part.pop(name) for part in parts]) for name in known}
+        )
 
     def holds(self, value: str) -> bool:
         """Whether a value is known."""
         return value in self.values
 
-    def tokens(
-        self,
-        value: str,
-        layout: Layout,
-        scale: float,
-        factors: npt.NDArray[np.float32] | None = None,
-    ) -> Vectors:
+    def tokens(self, value: str, layout: Layout, scale: float) -> Vectors:
         """A value in units of its code, its zero point added: (samples, tokens, token size).
 
         Args:
             value: its name.
             layout: the order of its elements.
             scale: real value of one code.
-            factors: what the elements of a token are divided by before, shape (token size,).
         """
         array = self.values[value].reshape(-1, *layout.dims)
         moved = array.transpose(0, *(axis + 1 for axis in layout.permutation))
         shape = (len(moved), layout.tokens, layout.token_size)
-        if factors is not None:
-            moved = moved / factors
-        codes = moved / np.float32(scale) + self.module.values[value].zero
-        return np.asarray(codes, np.float32).reshape(shape)
+        return self._codes(value, moved, scale).reshape(shape)
 
     def vectors(
         self,
@@ -90,9 +84,82 @@ class Samples:
         scale: float,
         factors: npt.NDArray[np.float32] | None = None,
     ) -> Vectors:
-        """Some tokens of a value, shape (n, token size), n at most `VECTORS`."""
-        tokens = self.tokens(value, layout, scale, factors).reshape(-1, layout.token_size)
-        return tokens[spread(len(tokens), VECTORS)]
+        """Some tokens of a value, shape (n, token size), n at most `VECTORS`.
+
+        Args:
+            value, layout, scale: as for `tokens`.
+            factors: what the elements of a token are divided by before, shape (token size,).
+        """
+        total = self._samples(value, layout) * layout.tokens
+        samples, tokens = np.divmod(spread(total, VECTORS)[:, np.newaxis], layout.tokens)
+        elements = tokens * layout.token_size + np.arange(layout.token_size)
+        return self._taken(value, layout, scale, factors, samples, elements)
+
+    def windows(
+        self,
+        value: str,
+        layout: Layout,
+        scale: float,
+        factors: npt.NDArray[np.float32] | None,
+        stores: Iterable[Nest],
+        load: Nest,
+        size: int,
+        fill: int = 0,
+    ) -> Vectors:
+        """Some of the windows that a gather reads, shape (n, window), n at most `VECTORS`.
+
+        Args:
+            value, layout, scale, factors: as for `vectors`; the parts of `stores` lie side by side
+                in a token.
+            stores, load, size, fill: of the gather.
+        """
+        held = np.full(size, -1)  # which element of the value each place of the buffer holds
+        first = 0
+        for nest in stores:
+            places = addresses(nest)
+            last = first + places.shape[1]
+            tokens = np.arange(layout.tokens)[:, np.newaxis]
+            held[places] = tokens * layout.token_size + np.arange(first, last)
+            first = last
+        positions = math.prod(load[0])
+        total = self._samples(value, layout) * positions
+        samples, chosen = np.divmod(spread(total, VECTORS), positions)
+        elements = held[addresses(load, chosen)]
+        found = self._taken(value, layout, scale, factors, samples[:, np.newaxis], elements)
+        return np.where(elements < 0, np.float32(fill), found)
+
+    def _samples(self, value: str, layout: Layout) -> int:
+        return self.values[value].size // math.prod(layout.dims)
+
+    def _taken(
+        self,
+        value: str,
+        layout: Layout,
+        scale: float,
+        factors: npt.NDArray[np.float32] | None,
+        samples: npt.NDArray[np.int64],
+        elements: npt.NDArray[np.int64],
+    ) -> Vectors:
+        """Elements of a value in units of its code, its zero point added.
+
+        Only what is asked for is computed: a feature map has many more elements than are looked at.
+
+        Args:
+            value, layout, scale, factors: as for `vectors`.
+            samples, elements: of the sample the element (token * token size + place within the
+                token), in shapes that are broadcast together.
+        """
+        array, dims = self.values[value], layout.dims
+        count = math.prod(dims)
+        order = np.arange(count).reshape(dims).transpose(layout.permutation).reshape(-1)
+        found = array.reshape(-1, count)[samples, order[elements]]
+        if factors is not None:
+            found = found / factors[elements % layout.token_size]
+        return self._codes(value, found, scale)
+
+    def _codes(self, value: str, found: npt.NDArray[Any], scale: float) -> Vectors:
+        codes = found / np.float32(scale) + self.module.values[value].zero
+        return np.asarray(codes, np.float32)
 
 
 def _samples_first(
@@ -107,31 +174,16 @@ def chosen_rows(vectors: Vectors | None, rows: tuple[int, int]) -> Vectors | Non
     return None if vectors is None else vectors[:, rows[0] : rows[1]]
 
 
-def addresses(nest: Nest) -> npt.NDArray[np.int64]:
-    """The buffer addresses of a nest, shape (tokens, elements of a token)."""
+def addresses(nest: Nest, chosen: npt.NDArray[np.int64] | None = None) -> npt.NDArray[np.int64]:
+    """The buffer addresses of a nest, or of some of its tokens: (tokens, elements of a token)."""
     counts, base, strides, dims = nest
+    outer = _sums(base, zip(counts, strides, strict=True))
+    return np.add.outer(outer if chosen is None else outer[chosen], _sums(0, dims))
+
+
+def _sums(base: int, loops: Iterable[tuple[int, int]]) -> npt.NDArray[np.int64]:
+    """The numbers that nested loops (count, stride) go through from a base on, in their order."""
     found = np.full((), base, np.int64)
-    for count, stride in (*zip(counts, strides, strict=True), *dims):
+    for count, stride in loops:
         found = np.add.outer(found, np.arange(count) * stride)
-    return found.reshape(int(np.prod(counts, dtype=np.int64)), -1)
-
-
-def windows(
-    tokens: Vectors, stores: Iterable[Nest], load: Nest, size: int, fill: int = 0
-) -> Vectors:
-    """Some of the windows that a gather reads, shape (n, window), n at most `VECTORS`.
-
-    Args:
-        tokens: shape (samples, tokens, token size); the parts of `stores` lie side by side in it.
-        stores, load, size, fill: of the gather.
-    """
-    buffer = np.full((len(tokens), size), fill, np.float32)
-    first = 0
-    for nest in stores:
-        places = addresses(nest)
-        last = first + places.shape[1]
-        buffer[:, places] = tokens[:, :, first:last]
-        first = last
-    places = addresses(load)
-    sample, position = np.divmod(spread(len(tokens) * len(places), VECTORS), len(places))
-    return np.asarray(buffer[sample[:, np.newaxis], places[position]], np.float32)
+    return found.reshape(-1)

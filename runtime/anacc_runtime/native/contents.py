@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Hashable, Iterator
+from math import prod
 
 import numpy as np
 
@@ -19,25 +20,36 @@ from anacc_runtime.plan import Affine, Plan, Repeat, Step, overlap
 Held = dict[tuple[int, tuple[tuple[int, int], ...]], list[tuple[Offsets, Offsets]]]
 """For each channel and pattern within a token: numbers of tokens, and the addresses they go to."""
 
+MOST_STORES = 2**22
+"""Tokens that a stream may store to be looked at: their addresses are listed one by one."""
+
 
 def contents(stream: Stream, plans: tuple[Plan, ...]) -> Hashable | None:
     """Equal for two streams if and only if their buffers come to hold the same tokens.
 
-    None if the stream has no buffer, stores nothing, or stores what it computes.
+    None if the stream has no buffer, stores nothing, or stores what it computes, what it keeps from
+    one iteration to the next, or more than `MOST_STORES` tokens.
     """
     if stream.buffer is None:
         return None
     held: Held = {}
-    received: dict[Slice, tuple[int, Affine]] = {}
+    received: dict[Slice, tuple[int, Step, Affine]] = {}
+    stored = 0
     for counts, step in (found for plan in plans for found in _steps(plan, ())):
         match step.instr.op, step.instr.operands:
             case "recv", (Slice() as dst, int(channel)) if step.token is not None:
                 received = {s: token for s, token in received.items() if not overlap(s, dst)}
-                received[dst] = channel, step.token
+                if not stream.registers[dst.register].state:
+                    received[dst] = channel, step, step.token
             case "store", (Access() as access, Slice() as src):
-                if src not in received:
+                stored += prod(counts)
+                if src not in received or stored > MOST_STORES:
                     return None
-                channel, token = received[src]
+                channel, source, (base, strides) = received[src]
+                if step.path[: len(source.path) - 1] != source.path[:-1]:
+                    return None
+                # What came in an outer loop is the same token in all rounds of the inner ones.
+                token = base, (*strides, *(0,) * (len(counts) - len(strides)))
                 places = indices((access.base, access.strides), counts)
                 held.setdefault((channel, access.dims), []).append((indices(token, counts), places))
             case _:
