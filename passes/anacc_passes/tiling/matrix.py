@@ -19,7 +19,7 @@ from anacc_passes.binary16 import binary16, headroom
 from anacc_passes.ranges import LARGEST_CODE
 from anacc_passes.regions import Region
 from anacc_passes.tiling.builder import Builder
-from anacc_passes.tiling.correction import correction
+from anacc_passes.tiling.correction import correction, stated
 from anacc_passes.tiling.full_scale import Driven, choose
 from anacc_passes.tiling.samples import Vectors
 
@@ -328,16 +328,9 @@ def _fill(
                     "gain": gain if last else 1.0,
                     **({} if tile.snr is None else {"snr": tile.snr}),
                     **({} if tile.copies == 1 else {"copies": tile.copies}),
-                    **(_stated(added[chosen]) if offset else {}),
+                    **(stated(added[chosen]) if offset else {}),
                 },
             )
-
-
-def _stated(added: FloatArray) -> dict[str, tuple[float, ...]]:
-    """The attribute that says what corrections added to the offsets; none if nothing."""
-    if not added.any():
-        return {}
-    return {"correction": tuple(float(f"{value:.5g}") for value in added.tolist())}
 
 
 def _corrected(
