@@ -162,6 +162,8 @@ _declare(
             "copies": Attribute("int", required=False),  # of the rows, below one another; else 1
             "replica": Attribute("int", required=False),  # which copy of the layer it is; else 0
             "snr": Attribute("float", required=False),  # of the conversion, dB
+            # What was added to the model's offset of each column, in codes of the result.
+            "correction": Attribute("floats", required=False),
             "crossbar": Attribute("int", required=False),  # where cutting has settled it: tiles of
             # one number share a crossbar
             "row": Attribute("int", required=False),  # place of its corner on the crossbar

@@ -249,11 +249,15 @@ class _Model:
                 )
                 for each in stated
             },
-            correction == "none",
             frozenset(each["tensor"] for each in stated if each["zero"]),
         )
         intervals = check_codes(self.image, self.regions, channels, self.findings)
-        if correction in ("none", "bias"):  # others change scales by what calibration data show
+        if correction in ("none", "bias"):
             check_scales(
                 self.image, self.ends, tiles, self.regions, intervals, around, scales, self.findings
+            )
+        else:
+            self.findings.unproven.append(
+                f"scales and offsets: the correction `{correction}` changes scales by what "
+                "calibration data show"
             )

@@ -24,6 +24,7 @@ from anacc.verification.faults import Findings
 from anacc.verification.structure import Step, named, operands, steps
 
 WORK = 2**31  # elements that the accesses of one program may touch
+LARGEST = 2**26  # elements of a buffer, which are held some times
 PIECE = 2**22  # elements at a time
 
 Ints = npt.NDArray[np.int64]
@@ -63,7 +64,8 @@ def check_buffers(image: Image, findings: Findings) -> None:
             if isinstance(access, Access)
         ]
         size = sum(step.executions * access.length for step, access in accesses)
-        if size + stream.buffer.size > work:
+        size += stream.buffer.size * len({access.dims for _, access in accesses})
+        if size > work or stream.buffer.size > LARGEST:
             findings.unproven.append(
                 f"{named(image, number)}: {size} accesses of its buffer are too many to write out"
             )

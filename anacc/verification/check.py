@@ -11,6 +11,7 @@ from anacc.verification.buffers import check_buffers
 from anacc.verification.coverage import check_coverage
 from anacc.verification.crossbars import check_crossbars
 from anacc.verification.faults import Findings
+from anacc.verification.origin import check_origin
 from anacc.verification.progress import check_progress
 from anacc.verification.registers import check_registers
 from anacc.verification.routes import check_routes
@@ -29,8 +30,10 @@ def verify(image: Image, model: Path | None = None) -> Findings:
         Faults, figures, and what could not be proven.
 
     Raises:
-        AnaccError: the model cannot be read, or the program's target is none.
+        AnaccError: the model cannot be read, the program's target is none, or its table of
+            origins is damaged.
     """
+    check_origin(image)
     findings = Findings()
     target = target_from_data(image.manifest.target)
     moves = ends(image)

@@ -31,10 +31,16 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Interval:
-    """For each column, the factors u that fit all its rows; empty where low > high."""
+    """For each column, the factors u that fit all its rows; empty where low > high.
+
+    Attributes:
+        low, high: the least and the largest of them.
+        rounding: sum over the rows of |code - weight * u|, for the u for which it is largest.
+    """
 
     low: Floats
     high: Floats
+    rounding: Floats
 
     @property
     def empty(self) -> npt.NDArray[np.bool_]:
@@ -59,7 +65,12 @@ def factors(codes: npt.NDArray[np.int8], weights: Floats, largest: int) -> Inter
     nothing = magnitude == 0
     low = np.where(nothing, np.where(codes == 0, 0.0, np.inf), low)
     high = np.where(nothing, np.inf, high)
-    return Interval(np.maximum(low.max(axis=0, initial=0.0), 0.0), high.min(axis=0, initial=np.inf))
+    least = np.maximum(low.max(axis=0, initial=0.0), 0.0)
+    most = high.min(axis=0, initial=np.inf)
+    # A sum of magnitudes is convex in u: it is largest at an end.
+    ends = least, np.where(most < np.inf, most, np.where(least < np.inf, least, 0.0))
+    sums = [np.abs(signed - magnitude * np.minimum(u, 2.0**60)).sum(axis=0) for u in ends]
+    return Interval(least, most, np.maximum(*sums))
 
 
 def check_codes(

@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from anacc.program.image import Image
 from anacc.verification.faults import Findings
+from anacc.verification.partial_sums import PartialSums
 from anacc.verification.structure import Ends, integer, named, steps
 
 Span = tuple[int, int]
@@ -84,49 +85,57 @@ def tiles(image: Image, ends: Ends, findings: Findings) -> list[Tile]:
 def check_coverage(image: Image, ends: Ends, findings: Findings) -> list[Tile]:
     """Check all layers; returns their tiles."""
     found = tiles(image, ends, findings)
+    sums = PartialSums(image, ends)
     layers: dict[str, list[Tile]] = {}
     for tile in found:
         layers.setdefault(tile.layer, []).append(tile)
     for name, members in layers.items():
-        _check_layer(image, ends, name, members, findings)
+        _check_layer(sums, members, findings)
+        _check_cells(name, members, findings)
     findings.figures["coverage"] = {"layers": len(layers), "tiles": len(found)}
     return found
 
 
-def _check_layer(
-    image: Image, ends: Ends, name: str, members: list[Tile], findings: Findings
-) -> None:
+def _check_layer(sums: PartialSums, members: list[Tile], findings: Findings) -> None:
+    image = sums.image
     by_stream = {tile.stream: tile for tile in members}
-    before = {
-        tile.stream: [
-            by_stream[ends.writer[channel]]
-            for channel in tile.adds
-            if ends.writer[channel] in by_stream
-        ]
-        for tile in members
-    }
-    passed = [tile.stream for each in before.values() for tile in each]
+    passed: dict[int, npt.NDArray[np.int64]] = {}  # how often each partial sum is added
     for tile in members:
-        for other in before[tile.stream]:
-            if other.columns != tile.columns:
+        for channel in tile.adds:
+            parts = [part for part in sums.parts(channel) if part.stream in by_stream]
+            if not parts:
+                continue  # a residual
+            spans: list[Span] = []
+            for part in parts:
+                other = by_stream[part.stream]
+                begin, end = (other.columns[0] + each for each in (part.begin, part.end))
+                if spans and spans[-1][1] == begin:
+                    begin = spans.pop()[0]
+                spans.append((begin, end))
+                width = other.columns[1] - other.columns[0]
+                times = passed.setdefault(part.stream, np.zeros(max(width, part.end), np.int64))
+                times[part.begin : part.end] += 1
+                if other.products != tile.products:
+                    findings.fault(
+                        "coverage",
+                        f"{named(image, tile.stream)} multiplies {tile.products} times, but adds "
+                        f"partial sums of {other.products} products",
+                    )
+            if spans != [tile.columns]:
                 findings.fault(
                     "coverage",
                     f"{named(image, tile.stream)} of columns {tile.columns} adds the partial sums "
-                    f"of columns {other.columns}, from {named(image, other.stream)}",
+                    f"of columns {', '.join(map(str, spans))}, from "
+                    f"{named(image, parts[0].stream)}",
                 )
-            if other.products != tile.products:
-                findings.fault(
-                    "coverage",
-                    f"{named(image, tile.stream)} multiplies {tile.products} times, but adds "
-                    f"partial sums of {other.products} products",
-                )
-        if passed.count(tile.stream) > 1:
+    for stream, times in passed.items():
+        if (times != 1).any():
+            column = by_stream[stream].columns[0] + int(np.flatnonzero(times != 1)[0])
             findings.fault(
                 "coverage",
-                f"the partial sums of {named(image, tile.stream)} are added "
-                f"{passed.count(tile.stream)} times",
+                f"the partial sums of {named(image, stream)} are added "
+                f"{int(times[times != 1][0])} times in column {column}, not once",
             )
-    _check_cells(name, members, findings)
 
 
 def _check_cells(name: str, members: list[Tile], findings: Findings) -> None:

@@ -30,7 +30,7 @@ import networkx as nx
 from anacc.program.image import Image
 from anacc.verification.faults import Findings
 from anacc.verification.structure import Ends, named, round_of
-from anacc.verification.tokens_run import Waits, run
+from anacc.verification.tokens_run import MAX_STEPS, Waits, run
 
 
 def check_progress(image: Image, ends: Ends, findings: Findings) -> None:
@@ -69,7 +69,7 @@ def check_progress(image: Image, ends: Ends, findings: Findings) -> None:
     executed = steps = 0
     for members, channels in _components(waits):
         executed += 1
-        found = run(image, members, channels, ends.tokens)
+        found = run(image, members, channels, ends.tokens, MAX_STEPS - steps)
         steps += found.steps
         if found.waiting:
             findings.fault("deadlock", _circle(image, found))

@@ -21,6 +21,8 @@ from anacc.program.model import Loop, Node, Stream
 from anacc.verification.faults import Findings
 from anacc.verification.structure import named, slices, steps
 
+LARGEST = 2**28  # elements of the registers of a stream, counted for each of its loops
+
 Masks = list[npt.NDArray[np.bool_]]
 
 
@@ -28,6 +30,12 @@ def check_registers(image: Image, findings: Findings) -> None:
     """Look for registers that are read before they are written."""
     reads = 0
     for number, stream in enumerate(image.code.streams):
+        size = sum(each.length for each in stream.registers) * (1 + _loops(stream.body))
+        if size > LARGEST:
+            findings.unproven.append(
+                f"{named(image, number)}: its registers are too large to be followed"
+            )
+            continue
         masks = [np.full(each.length, each.state) for each in stream.registers]
         reads += _follow(image, number, stream, stream.body, masks, False, findings)
     findings.figures["register_reads"] = reads
@@ -78,6 +86,10 @@ def _follow(
         for part in slices(node, Role.WRITE):
             masks[part.register][part.offset : part.offset + part.length] = True
     return reads
+
+
+def _loops(body: tuple[Node, ...]) -> int:
+    return sum(1 + _loops(node.body) for node in body if isinstance(node, Loop))
 
 
 def _written(stream: Stream, body: tuple[Node, ...]) -> Masks:

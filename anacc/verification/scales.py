@@ -5,15 +5,13 @@ ranges of their own) of operand, result and residual, as the table of tensors st
 column of each row tile fulfils
     coefficient of its counts * counts per charge * copies * u = S_operand * factor / S_result,
 where u is a factor that explains the column's codes (`codes`) and `factor` what the model has
-behind the product; the coefficient of a residual is S_residual / S_result; and the constant is the
-model's offset / S_result.  All to within the roundings to binary16.  Where a border states the
-scale of a tensor too, it is the same.
+behind the product; the coefficient of a residual is S_residual / S_result; and the constants are
+those of `offsets`.  All to within the roundings to binary16.  Where a border states the scale of a
+tensor too, it is the same.
 
 Argument: coefficients are those of the linear form that the LDPU computes (`forms`), multiplied
 along the chain of partial sums.  Where the table does not state an S, row tiles are compared with
-each other and columns with each other, for it then is the same unknown number.  A program that was
-compiled with corrections of its offsets (the default) has others than the model's by what
-calibration data show; these are not compared.
+each other and columns with each other, for it then is the same unknown number.
 """
 
 from __future__ import annotations
@@ -24,12 +22,15 @@ import numpy as np
 
 from anacc.program.image import Image
 from anacc.verification.blocks import Region
+from anacc.verification.chains import Chain, chains
 from anacc.verification.codes import Interval
 from anacc.verification.coverage import Tile
 from anacc.verification.faults import Findings
-from anacc.verification.forms import ONE, Floats, Form, Results, results
+from anacc.verification.forms import Floats
 from anacc.verification.layers import Surroundings
-from anacc.verification.structure import Ends, integer, named, steps
+from anacc.verification.offsets import check_offsets
+from anacc.verification.partial_sums import PartialSums
+from anacc.verification.structure import Ends, named
 
 ROUNDING = 2.0**-9  # relative; a few roundings to binary16
 SMALLEST = 2.0**-24  # the spacing of binary16 at zero
@@ -43,36 +44,13 @@ class Scales:
         scale: of each tensor that the program states.
         channels: of some, the range of each of their channels (features) relative to that.
         channels_of: the channels (of the program) that hold each tensor.
-        exact_offsets: whether offsets are the model's own.
         zeros: tensors of which a code other than 0 stands for 0.
     """
 
     scale: dict[str, float]
     channels: dict[str, Floats]
     channels_of: dict[str, frozenset[int]]
-    exact_offsets: bool
     zeros: frozenset[str]
-
-
-@dataclass(frozen=True)
-class _Chain:
-    """A tile within its chain of partial sums.
-
-    Attributes:
-        tile: the tile.
-        block: its weight block.
-        made: what its LDPU computes.
-        form: of what it gives.
-        behind: what the result of the chain has of one unit of that.
-        partial: channels that bring it partial sums of its layer.
-    """
-
-    tile: Tile
-    block: int
-    made: Results
-    form: Form
-    behind: Floats
-    partial: frozenset[int]
 
 
 def check_scales(
@@ -98,9 +76,10 @@ def check_scales(
         findings: where faults go.
     """
     _check_borders(image, scales, findings)
-    chains = _chains(image, ends, tiles, regions)
-    layers: dict[str, list[_Chain]] = {}
-    for chain in chains:
+    sums = PartialSums(image, ends)
+    found = chains(image, sums, tiles, regions)
+    layers: dict[str, list[Chain]] = {}
+    for chain in found:
         layers.setdefault(regions[chain.block].layer, []).append(chain)
     absolute = compared = 0
     for name, members in layers.items():
@@ -110,10 +89,19 @@ def check_scales(
         if (
             surrounding is not None
             and region.matrix is not None
-            and _gives(members, scales.channels_of.get(surrounding.result, frozenset()))
+            and _gives(members, sums, scales.channels_of.get(surrounding.result, frozenset()))
         ):
             expected = _expected(region, surrounding, scales)
             _check_sums(image, members, regions, surrounding, scales, findings)
+            if not {surrounding.operand, surrounding.result} & scales.zeros:
+                check_offsets(
+                    image,
+                    members,
+                    regions,
+                    intervals,
+                    _offsets(surrounding, scales),
+                    findings,
+                )
         absolute += expected is not None
         shares = [
             (chain, regions[chain.block], *_share(image, chain, region, intervals[chain.block]))
@@ -122,7 +110,11 @@ def check_scales(
             for region in [regions[chain.block]]
         ]
         compared += len(shares)
-        factor = surrounding.factor if surrounding is not None else None
+        factor = None
+        if surrounding is not None and scales.channels.keys().isdisjoint(
+            (surrounding.operand, surrounding.result)
+        ):
+            factor = surrounding.factor
         _check_shares(image, name, shares, expected, factor, findings)
     findings.figures["scales"] = {"tiles": compared, "layers": absolute}
 
@@ -145,55 +137,15 @@ def _check_borders(image: Image, scales: Scales, findings: Findings) -> None:
             )
 
 
-def _chains(
-    image: Image, ends: Ends, tiles: list[Tile], regions: dict[int, Region]
-) -> list[_Chain]:
-    """All tiles whose LDPU is understood, from the results of the chains backwards."""
-    found: dict[int, tuple[Tile, int, Results]] = {}
-    for tile in tiles:
-        body = image.code.streams[tile.stream].body
-        blocks = [integer(s.instr, "weight") for s in steps(body) if s.instr.op == "program"]
-        made = results(image, tile.stream, blocks[0])
-        if made is not None and blocks[0] in regions:
-            found[tile.stream] = tile, blocks[0], made
-    chains: dict[int, _Chain] = {}
-
-    def chain(stream: int, depth: int) -> _Chain | None:
-        if stream in chains:
-            return chains[stream]
-        tile, block, made = found[stream]
-        partial = frozenset(
-            channel
-            for channel in tile.adds
-            if ends.writer[channel] in found and found[ends.writer[channel]][0].layer == tile.layer
-        )
-        for channel, form in made.forms.items():
-            readers = [r for r in ends.readers[channel] if r in found]
-            same = [r for r in readers if found[r][0].layer == tile.layer]
-            if not same or image.code.channels[channel].format.value != "f16":
-                chains[stream] = _Chain(tile, block, made, form, np.ones(1), partial)
-                return chains[stream]
-            behind = chain(same[0], depth - 1) if depth else None
-            if behind is not None and ("channel", channel) in behind.form:
-                factor = behind.form["channel", channel] * behind.behind
-                chains[stream] = _Chain(tile, block, made, form, factor, partial)
-                return chains[stream]
-        return None
-
-    for stream in found:
-        chain(stream, len(found))
-    return [chains[stream] for stream in sorted(chains)]
+def _gives(members: list[Chain], sums: PartialSums, channels: frozenset[int]) -> bool:
+    """Whether the results of a layer are what these channels hold, merged perhaps from copies."""
+    channels = channels.union(*(sums.sources(channel) for channel in channels))
+    return any(
+        channel in channels for chain in members if chain.is_last for channel in chain.made.forms
+    )
 
 
-def _gives(members: list[_Chain], channels: frozenset[int]) -> bool:
-    """Whether the results of a layer are what these channels hold."""
-    last = [chain for chain in members if (chain.behind == 1).all()]
-    return any(channel in channels for chain in last for channel in chain.made.forms)
-
-
-def _share(
-    image: Image, chain: _Chain, region: Region, interval: Interval
-) -> tuple[Floats, Floats]:
+def _share(image: Image, chain: Chain, region: Region, interval: Interval) -> tuple[Floats, Floats]:
     """What a real weight of 1 counts for in the result: low to high, for each column."""
     adc = image.code.adcs[chain.made.adc]
     ratio = adc.multiplier / 2**adc.shift * region.copies
@@ -229,7 +181,7 @@ def _ranges(scales: Scales, tensor: str, columns: int) -> Floats:
 def _check_shares(
     image: Image,
     name: str,
-    shares: list[tuple[_Chain, Region, Floats, Floats]],
+    shares: list[tuple[Chain, Region, Floats, Floats]],
     expected: Floats | None,
     factor: Floats | None,
     findings: Findings,
@@ -281,7 +233,7 @@ def _is_state(region: Region) -> bool:
 
 def _check_sums(
     image: Image,
-    members: list[_Chain],
+    members: list[Chain],
     regions: dict[int, Region],
     around: Surroundings,
     scales: Scales,
@@ -290,7 +242,6 @@ def _check_sums(
     """Compare what is added to the products: the residual and the offset."""
     result = scales.scale.get(around.result)
     residual = scales.scale.get(around.residual)
-    offsets: dict[int, float] = {}
     for chain in members:
         region = regions[chain.block]
         ranges = _ranges(scales, around.result, len(around.factor))[region.columns]
@@ -305,18 +256,11 @@ def _check_sums(
                         f"{named(image, chain.tile.stream)} adds `{around.residual}` "
                         f"{float(found[0]):.4g} times, not once",
                     )
-        offset = np.broadcast_to(chain.form.get(ONE, np.zeros(1)) * chain.behind, ranges.shape)
-        for column, value in zip(region.columns.tolist(), offset, strict=True):
-            offsets[column] = offsets.get(column, 0.0) + float(value)
-    if not result or not scales.exact_offsets or {around.operand, around.result} & scales.zeros:
-        return
-    ranges = _ranges(scales, around.result, len(around.factor))
-    for column, value in sorted(offsets.items()):
-        wanted = around.offset[column] / (result * ranges[column])
-        if abs(value - wanted) > ROUNDING * abs(wanted) + 2.0**-10:
-            findings.fault(
-                "scales",
-                f"layer `{members[0].tile.layer}`: column {column} has the offset "
-                f"{value:.5g} in codes of the result, the model {wanted:.5g}",
-            )
-            return
+
+
+def _offsets(around: Surroundings, scales: Scales) -> Floats | None:
+    """The model's offset of each column in codes of the result, or None."""
+    result = scales.scale.get(around.result)
+    if not result:
+        return None
+    return np.asarray(around.offset / (result * _ranges(scales, around.result, len(around.offset))))

@@ -47,6 +47,12 @@ def as_lines(findings: Findings) -> list[str]:
             f"scales: the LDPUs of {scales['tiles']} tiles count columns as the model does, of "
             f"{scales['layers']} layers in absolute terms"
         )
+    if "offsets" in figures:
+        offsets = figures["offsets"]
+        lines.append(
+            f"offsets: those of {offsets['layers']} layers are the model's and stated corrections "
+            f"of at most {offsets['largest_correction']:.3g} codes of a result"
+        )
     lines += [
         f"crossbars: {crossbars['cells']:,} cells of {crossbars['used']} crossbars in use "
         f"({share:.1%}), none twice",

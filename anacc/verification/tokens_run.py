@@ -19,8 +19,8 @@ from anacc.program.image import Image
 from anacc.program.model import Loop, Node
 from anacc.verification.structure import moved, transfers
 
-MAX_STEPS = 20_000_000
-HISTORY = 20_000  # states that are remembered
+MAX_STEPS = 10_000_000  # of all components of a program, about half a minute
+HISTORY = 10**6  # numbers of the states that are remembered
 
 Access = tuple[str, int]
 
@@ -56,7 +56,13 @@ class Waits:
     steps: int = 0
 
 
-def run(image: Image, members: Iterable[int], channels: set[int], tokens: Sequence[int]) -> Waits:
+def run(
+    image: Image,
+    members: Iterable[int],
+    channels: set[int],
+    tokens: Sequence[int],
+    limit: int = MAX_STEPS,
+) -> Waits:
     """Run `members` over `channels`; all other channels always have tokens and room.
 
     Args:
@@ -64,8 +70,9 @@ def run(image: Image, members: Iterable[int], channels: set[int], tokens: Sequen
         members: streams, among which are the writers and some readers of the channels.
         channels: the channels that can make a member wait.
         tokens: of each channel per sample.
+        limit: steps after which it ends undecided.
     """
-    return _Run(image, sorted(members), channels, tokens).run()
+    return _Run(image, sorted(members), channels, tokens, limit).run()
 
 
 def _tree(count: int, body: tuple[Node, ...], channels: set[int]) -> _Repeat:
@@ -82,9 +89,14 @@ def _tree(count: int, body: tuple[Node, ...], channels: set[int]) -> _Repeat:
 
 class _Run:
     def __init__(
-        self, image: Image, members: Sequence[int], channels: set[int], tokens: Sequence[int]
+        self,
+        image: Image,
+        members: Sequence[int],
+        channels: set[int],
+        tokens: Sequence[int],
+        limit: int,
     ) -> None:
-        self.members = members
+        self.members, self.limit = members, limit
         self.tokens = tokens
         self.stacks = {
             member: [_Level(_tree(1, image.code.streams[member].body, channels))]
@@ -106,7 +118,8 @@ class _Run:
         self.seen: list[dict[object, tuple[dict[int, int], dict[int, int]]]] = [{}, {}]
 
     def run(self) -> Waits:
-        while self.waits.steps < MAX_STEPS:
+        while self.waits.steps < self.limit:
+            self.waits.steps += len(self.members)
             moved_ = False
             for member in self.members:
                 moved_ |= self._advance(member)
@@ -115,7 +128,7 @@ class _Run:
             self._skip()
         left = [member for member in self.members if self.stacks[member]]
         self.waits.finished = not left
-        if left and self.waits.steps < MAX_STEPS:
+        if left and self.waits.steps < self.limit:
             self.waits.waiting = {member: self._waits_for(member) for member in left}
         return self.waits
 
@@ -140,7 +153,7 @@ class _Run:
     def _advance(self, member: int) -> bool:
         """Run a stream until it waits or ends; whether it moved a token."""
         stack, moved_ = self.stacks[member], False
-        while stack:
+        while stack and self.waits.steps < self.limit:
             self.waits.steps += 1
             level = stack[-1]
             repeat = level.repeat
@@ -214,7 +227,7 @@ class _Run:
             seen = self.seen[innermost]
             counts = {m: level.index for m, level in free.items()}
             before = seen.get(key)
-            if len(seen) > HISTORY:
+            if len(seen) * (len(fills) + len(free)) > HISTORY:
                 seen.clear()
             seen[key] = counts, dict(self.sent)
             if before is not None and self._repeat(free, *before):

@@ -118,6 +118,8 @@ def origin(module: Module) -> dict[str, Any]:
                 "nodes": list(op.origins),
                 "rows": list(op.integers("weight_rows")),
                 "columns": list(op.integers("weight_columns")),
+                # What corrections added to the model's offsets, in codes of the result.
+                **_listed(op, "correction"),
             }
             # Copies of a layer install the same block.
             for op in {block(op): op for op in module.ops if op.kind == "tile"}.values()
@@ -139,6 +141,12 @@ def origin(module: Module) -> dict[str, Any]:
             for held in module.held
         ],
     }
+
+
+def _listed(op: Op, name: str) -> dict[str, list[float]]:
+    """An attribute of numbers, if the op has it."""
+    found = op.nested(name)
+    return {name: list(found)} if found else {}
 
 
 def _tokens(module: Module, op: Op) -> int:

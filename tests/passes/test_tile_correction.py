@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from anacc.ir.parse import parse_module
 from anacc_passes.tile import Tile
-from anacc_passes.tiling.correction import correction, shrunk
+from anacc_passes.tiling.correction import correction, shrunk, stated
 from tests.passes.chip_interpreter import Array
 from tests.passes.chips import target
 
@@ -41,6 +41,11 @@ def test_a_constant_factor_is_undone() -> None:
     factor, offset = correction("bias+range", exact * [0.5, 1.0], exact)
     np.testing.assert_allclose(factor, [2.0, 1.0])
     np.testing.assert_allclose(offset, 0.0, atol=1e-12)
+
+
+def test_what_is_added_is_stated() -> None:
+    assert stated(np.array([0.0, 1.2345678, -2.0])) == {"correction": (0.0, 1.2346, -2.0)}
+    assert stated(np.zeros(3)) == {}
 
 
 @pytest.mark.parametrize("method", ["none", "bias", "bias+range"])

@@ -5,18 +5,18 @@ Most of them are well formed: the loader has no reason to refuse them.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from anacc.program.image import Image
-from anacc.program.model import Access, Const, Instr, Loop, Node, Slice, Unit
+from anacc.program.model import Access, Const, Instr, Loop, Node, Slice
 from tests.verification.edits import (
     instructions,
     stream_named,
     with_body,
-    with_channel,
     with_codes,
     with_constants,
     with_instructions,
@@ -48,7 +48,7 @@ class Damage:
 DAMAGES: dict[str, Damage] = {}
 
 
-def _damage(
+def damage(
     network: str, kind: str, *, model: bool = True, loads: bool = True
 ) -> Callable[[Callable[[Image], Image]], Callable[[Image], Image]]:
     def add(apply: Callable[[Image], Image]) -> Callable[[Image], Image]:
@@ -61,14 +61,14 @@ def _damage(
 # Weights.
 
 
-@_damage("large", "weights")
+@damage("large", "weights")
 def weight_blocks_swapped(image: Image) -> Image:
     weights = list(image.weights)
     weights[0], weights[1] = weights[1], weights[0]
     return replace(image, weights=weights)
 
 
-@_damage("large", "weights")
+@damage("large", "weights")
 def weight_code_off_by_one(image: Image) -> Image:
     def change(codes: Any) -> Any:
         codes[17, 3] += 1 if codes[17, 3] < 100 else -1
@@ -77,7 +77,7 @@ def weight_code_off_by_one(image: Image) -> Image:
     return with_codes(image, 2, change)
 
 
-@_damage("residual", "weights")
+@damage("residual", "weights")
 def weight_beside_a_group(image: Image) -> Image:
     def change(codes: Any) -> Any:
         codes[0, -1] = 1  # a row of the first group, a column of the last
@@ -86,7 +86,7 @@ def weight_beside_a_group(image: Image) -> Image:
     return with_codes(image, 2, change)
 
 
-@_damage("large", "weights")
+@damage("large", "weights")
 def weights_transposed(image: Image) -> Image:
     return with_codes(image, 0, lambda codes: codes.T)
 
@@ -94,7 +94,7 @@ def weights_transposed(image: Image) -> Image:
 # The table of origins.
 
 
-@_damage("large", "weights")
+@damage("large", "weights")
 def origins_swapped(image: Image) -> Image:
     def change(origin: dict[str, Any]) -> None:
         first, second = origin["weights"][0], origin["weights"][1]
@@ -103,7 +103,7 @@ def origins_swapped(image: Image) -> Image:
     return with_origin(image, change)
 
 
-@_damage("large", "coverage", model=False)
+@damage("large", "coverage", model=False)
 def origin_says_a_region_twice(image: Image) -> Image:
     def change(origin: dict[str, Any]) -> None:
         origin["weights"][1]["rows"] = list(origin["weights"][0]["rows"])
@@ -111,7 +111,7 @@ def origin_says_a_region_twice(image: Image) -> Image:
     return with_origin(image, change)
 
 
-@_damage("residual", "flow")
+@damage("residual", "flow")
 def origin_names_another_tensor(image: Image) -> Image:
     def change(origin: dict[str, Any]) -> None:
         held = {each["tensor"]: each for each in origin["tensors"]}
@@ -126,7 +126,7 @@ def origin_names_another_tensor(image: Image) -> Image:
 # Partial sums.
 
 
-@_damage("large", "flow")
+@damage("large", "flow")
 def row_tile_dropped(image: Image) -> Image:
     """The second row tile passes on the partial sum of the first one in place of its own."""
     return with_instructions(
@@ -137,7 +137,7 @@ def row_tile_dropped(image: Image) -> Image:
     )
 
 
-@_damage("large", "flow")
+@damage("large", "flow")
 def row_tile_counted_twice(image: Image) -> Image:
     return with_instructions(
         image,
@@ -147,11 +147,11 @@ def row_tile_counted_twice(image: Image) -> Image:
     )
 
 
-@_damage("large", "coverage", model=False)
+@damage("large", "coverage", model=False)
 def partial_sum_of_another_column_tile(image: Image) -> Image:
     left = stream_named(image, "wide rows 200:400 columns 0:200")
     right = stream_named(image, "wide rows 200:400 columns 200:400")
-    channels = [_received(image, each)[-1] for each in (left, right)]
+    channels = [received(image, each)[-1] for each in (left, right)]
     for number, channel in ((left, channels[1]), (right, channels[0])):
         image = _receiving(image, number, "f16", channel)
     return image
@@ -160,13 +160,13 @@ def partial_sum_of_another_column_tile(image: Image) -> Image:
 # Products.
 
 
-@_damage("residual", "crossbar", model=False)
+@damage("residual", "crossbar", model=False)
 def converter_settings_of_no_chip(image: Image) -> Image:
     adcs = tuple(replace(adc, multiplier=adc.multiplier + 999) for adc in image.code.adcs)
     return replace(image, code=replace(image.code, adcs=adcs))
 
 
-@_damage("large", "flow")
+@damage("large", "flow")
 def product_one_row_too_low(image: Image) -> Image:
     def rewrite(mvm: Instr) -> list[Node]:
         result, source, row, *rest = mvm.operands
@@ -178,7 +178,7 @@ def product_one_row_too_low(image: Image) -> Image:
     return with_instructions(image, stream_named(image, "wide rows 0:200"), "mvm", rewrite)
 
 
-@_damage("residual", "coverage")
+@damage("residual", "coverage")
 def last_position_left_out(image: Image) -> Image:
     """The result of the last but one position stands for the last one too."""
     number = stream_named(image, "first rows")
@@ -193,13 +193,13 @@ def last_position_left_out(image: Image) -> Image:
     return with_body(image, number, change)
 
 
-@_damage("residual", "crossbar", model=False, loads=False)
+@damage("residual", "crossbar", model=False, loads=False)
 def regions_overlap(image: Image) -> Image:
     first, second = stream_named(image, "first rows"), stream_named(image, "second rows")
     return with_stream(image, second, unit=image.code.streams[first].unit)
 
 
-@_damage("residual", "order", model=False, loads=False)
+@damage("residual", "order", model=False, loads=False)
 def product_before_its_weights(image: Image) -> Image:
     number = stream_named(image, "last rows")
     return with_body(image, number, lambda body: (*body[1:], body[0]))
@@ -208,7 +208,7 @@ def product_before_its_weights(image: Image) -> Image:
 # Data movement.
 
 
-@_damage("residual", "flow")
+@damage("residual", "flow")
 def window_transposed(image: Image) -> Image:
     def turn(access: Access) -> Access:
         down, right, *rest = access.dims
@@ -217,7 +217,7 @@ def window_transposed(image: Image) -> Image:
     return with_operand(image, stream_named(image, "r1.window"), "load", 1, turn)
 
 
-@_damage("residual", "flow")
+@damage("residual", "flow")
 def window_shifted(image: Image) -> Image:
     """Windows of the rows in the middle lie one position to the right."""
 
@@ -227,7 +227,7 @@ def window_shifted(image: Image) -> Image:
     return with_operand(image, stream_named(image, "r1.window"), "load", 1, shift)
 
 
-@_damage("residual", "flow")
+@damage("residual", "flow")
 def window_dilated(image: Image) -> Image:
     def spread(access: Access) -> Access:
         (rows, pitch), (columns, step), *rest = access.dims
@@ -236,7 +236,7 @@ def window_dilated(image: Image) -> Image:
     return with_operand(image, stream_named(image, "p2.i8"), "load", 1, spread)
 
 
-@_damage("residual", "flow")
+@damage("residual", "flow")
 def position_done_twice(image: Image) -> Image:
     """Each row of windows is that of its first position, again and again."""
 
@@ -246,7 +246,7 @@ def position_done_twice(image: Image) -> Image:
     return with_operand(image, stream_named(image, "r3.window"), "load", 1, stay)
 
 
-@_damage("large", "flow")
+@damage("large", "flow")
 def parts_of_a_token_swapped(image: Image) -> Image:
     number = stream_named(image, "regrouped")
     sent = [send.operands[0] for send in instructions(image.code.streams[number], "send")]
@@ -257,7 +257,7 @@ def parts_of_a_token_swapped(image: Image) -> Image:
     return with_operand(image, number, "send", 0, swap)
 
 
-@_damage("residual", "order", model=False)
+@damage("residual", "order", model=False)
 def loads_before_stores(image: Image) -> Image:
     def turn(body: tuple[Node, ...]) -> tuple[Node, ...]:
         return (*body[1:], body[0])
@@ -265,7 +265,7 @@ def loads_before_stores(image: Image) -> Image:
     return with_body(image, stream_named(image, "f.i8"), turn)
 
 
-@_damage("residual", "order", model=False, loads=False)
+@damage("residual", "order", model=False, loads=False)
 def element_stored_twice(image: Image) -> Image:
     def same(access: Access) -> Access:
         return replace(access, strides=(*access.strides[:-1], 0))
@@ -273,16 +273,16 @@ def element_stored_twice(image: Image) -> Image:
     return with_operand(image, stream_named(image, "f.i8"), "store", 0, same)
 
 
-@_damage("residual", "order", model=False, loads=False)
+@damage("residual", "order", model=False, loads=False)
 def register_read_before_it_is_written(image: Image) -> Image:
     number = stream_named(image, "first rows")
     return with_instructions(image, number, "affine", lambda affine: [])
 
 
-@_damage("recurrent", "flow")
+@damage("recurrent", "flow")
 def states_of_chunks_swapped(image: Image) -> Image:
     number = stream_named(image, "last rows")
-    first, second = _received(image, number)
+    first, second = received(image, number)
 
     def swap(channel: Any) -> Any:
         return {first: second, second: first}.get(channel, channel)
@@ -290,7 +290,7 @@ def states_of_chunks_swapped(image: Image) -> Image:
     return with_operand(image, number, "recv", 1, swap)
 
 
-@_damage("recurrent", "flow")
+@damage("recurrent", "flow")
 def gates_swapped(image: Image) -> Image:
     """The GDPU takes the output gate for the forget gate."""
 
@@ -304,13 +304,13 @@ def gates_swapped(image: Image) -> Image:
 # What the LDPU multiplies and adds.
 
 
-@_damage("residual", "scales")
+@damage("residual", "scales")
 def column_scale_doubled(image: Image) -> Image:
     scale = _constant(image, stream_named(image, "second rows"), 2)
     return with_constants(image, scale.base + 3, 1, 2.0)
 
 
-@_damage("large", "scales")
+@damage("large", "scales")
 def row_tile_scale_doubled(image: Image) -> Image:
     number = stream_named(image, "wide rows 200:400 columns 0:200")
     (scale,) = instructions(image.code.streams[number], "scale")
@@ -319,7 +319,7 @@ def row_tile_scale_doubled(image: Image) -> Image:
     return with_constants(image, constant.base, constant.length, 2.0)
 
 
-@_damage("residual", "scales")
+@damage("residual", "scales")
 def residual_counted_double(image: Image) -> Image:
     number = stream_named(image, "second rows")
     scale = instructions(image.code.streams[number], "scale")[0].operands[2]
@@ -327,77 +327,43 @@ def residual_counted_double(image: Image) -> Image:
     return with_constants(image, scale.base, 1, 2.0)
 
 
-@_damage("residual", "scales")
+@damage("residual", "scales")
 def bias_of_the_wrong_sign(image: Image) -> Image:
     offset = _constant(image, stream_named(image, "first rows"), 3)
     return with_constants(image, offset.base, offset.length, -1.0)
 
 
-@_damage("residual", "scales")
+@damage("corrected", "scales")
+def bias_of_another_column(image: Image) -> Image:
+    """In a program of which the offsets are corrected, as they are by default."""
+    offset = _constant(image, stream_named(image, "first rows"), 3)
+    constants = np.array(image.constants16)
+    constants[offset.base] = constants[offset.base + 1]
+    return replace(image, constants16=constants)
+
+
+@damage("corrected", "scales")
+def correction_larger_than_errors(image: Image) -> Image:
+    """What is said to correct errors of a column is more than its crossbar can be wrong by."""
+    offset = _constant(image, stream_named(image, "first rows"), 3)
+    constants = np.array(image.constants16)
+    constants[offset.base] += 500
+
+    def change(origin: dict[str, Any]) -> None:
+        (block,) = (each for each in origin["weights"] if each["layer"] == "first")
+        block["correction"][0] += 500.0
+
+    return with_origin(replace(image, constants16=constants), change)
+
+
+@damage("residual", "scales")
 def input_scale_of_another_tensor(image: Image) -> Image:
     borders = list(image.manifest.borders)
     borders[0] = borders[0].model_copy(update={"scale": borders[0].scale * 1.5})
     return replace(image, manifest=image.manifest.model_copy(update={"borders": tuple(borders)}))
 
 
-# Links, units, channels.
-
-
-@_damage("large", "link", model=False)
-def route_removed(image: Image) -> Image:
-    return with_channel(image, _partial(image), route=())
-
-
-@_damage("large", "link", model=False)
-def route_to_the_wrong_core(image: Image) -> Image:
-    return with_channel(image, _partial(image), route=(0,))
-
-
-@_damage("large", "link", model=False)
-def route_with_a_detour(image: Image) -> Image:
-    channel = _partial(image)
-    return with_channel(image, channel, route=(*image.code.channels[channel].route, 100))
-
-
-@_damage("large", "link", model=False)
-def link_slower_than_the_slowest_stage(image: Image) -> Image:
-    target = copy.deepcopy(image.manifest.target)
-    target["links"]["values_per_ns"]["value"] = 0.05
-    return replace(image, manifest=image.manifest.model_copy(update={"target": target}))
-
-
-@_damage("recurrent", "link", model=False)
-def chunk_on_a_gdpu_of_another_column(image: Image) -> Image:
-    number = stream_named(image, "lstm_cell s.h#2")
-    return with_stream(image, number, unit=Unit(0, "gdpu", 0))
-
-
-@_damage("recurrent", "unit", model=False)
-def more_hidden_units_than_a_gdpu_has(image: Image) -> Image:
-    target = copy.deepcopy(image.manifest.target)
-    target["gdpu"]["hidden_units"]["value"] = 59
-    return replace(image, manifest=image.manifest.model_copy(update={"target": target}))
-
-
-@_damage("elementwise", "deadlock", model=False)
-def fork_that_fills_up(image: Image) -> Image:
-    """The short branch has no room for what the long one must see before it gives anything."""
-    number = stream_named(image, "stem rows")
-    for send in instructions(image.code.streams[number], "send"):
-        assert isinstance(send.operands[0], int)
-        image = with_channel(image, send.operands[0], capacity=1)
-    return image
-
-
-@_damage("residual", "deadlock", model=False)
-def residual_that_fills_up(image: Image) -> Image:
-    """A residual of which fewer tokens wait than the windows of the other branch need."""
-    number = stream_named(image, "second rows")
-    waiting = _received(image, number)[-1]
-    return with_channel(image, waiting, capacity=4)
-
-
-def _received(image: Image, number: int) -> list[int]:
+def received(image: Image, number: int) -> list[int]:
     """The channels that a stream reads, in order."""
     found = [recv.operands[1] for recv in instructions(image.code.streams[number], "recv")]
     return [channel for channel in found if isinstance(channel, int)]
@@ -417,12 +383,3 @@ def _constant(image: Image, number: int, place: int) -> Const:
     found = instructions(image.code.streams[number], "affine")[0].operands[place]
     assert isinstance(found, Const)
     return found
-
-
-def _partial(image: Image) -> int:
-    """A channel of partial sums that crosses links."""
-    return next(
-        number
-        for number, channel in enumerate(image.code.channels)
-        if channel.route and channel.format.value == "f16"
-    )

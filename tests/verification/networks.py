@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,45 @@ def recurrent() -> onnx.ModelProto:
     return model
 
 
+def uneven() -> onnx.ModelProto:
+    """Matrices of which what is left over beside whole crossbars fills others."""
+    random = np.random.default_rng(5)
+    weights: Weights = {
+        "w1": random.normal(size=(100, 90)) / 10,
+        "b1": random.normal(size=90),
+        "w2": random.normal(size=(90, 90)) / 10,
+        "w3": random.normal(size=(90, 5)) / 8,
+    }
+    nodes = [
+        helper.make_node("Gemm", ["x", "w1", "b1"], ["h"], name="first"),
+        helper.make_node("Relu", ["h"], ["r"], name="relu"),
+        helper.make_node("Gemm", ["r", "w2"], ["g"], name="second"),
+        helper.make_node("Add", ["g", "r"], ["s"], name="sum"),
+        helper.make_node("Gemm", ["s", "w3"], ["y"], name="third"),
+    ]
+    return _model(nodes, weights, [1, 100], [1, 5])
+
+
+def depthwise() -> onnx.ModelProto:
+    """Channels of very different ranges, which a depthwise convolution reads."""
+    random = np.random.default_rng(6)
+    spread = np.geomspace(1, 100, 12).reshape(-1, 1, 1, 1)
+    weights: Weights = {
+        "w1": random.normal(size=(12, 3, 1, 1)) * spread,
+        "w2": random.normal(size=(12, 1, 3, 3)) / spread,
+        "w3": random.normal(size=(5, 12, 1, 1)),
+    }
+    make = helper.make_node
+    nodes = [
+        make("Conv", ["x", "w1"], ["a"], name="first"),
+        make("Relu", ["a"], ["r"], name="relu"),
+        make("Conv", ["r", "w2"], ["d"], name="depthwise", pads=[1] * 4, group=12),
+        make("Relu", ["d"], ["s"], name="relu2"),
+        make("Conv", ["s", "w3"], ["y"], name="last"),
+    ]
+    return _model(nodes, weights, [1, 3, 8, 8], [1, 5, 8, 8])
+
+
 def elementwise() -> onnx.ModelProto:
     """A fork of which one branch is longer than the other, joined on a GDPU."""
     random = np.random.default_rng(4)
@@ -123,21 +163,44 @@ def elementwise() -> onnx.ModelProto:
     return _model(nodes, weights, [1, 6, 6, 6], [1, 6, 6, 6])
 
 
-NETWORKS: dict[str, Callable[[], onnx.ModelProto]] = {
-    each.__name__: each for each in (residual, large, recurrent, elementwise)
+@dataclass(frozen=True)
+class Example:
+    """A network and the options to compile it with; offsets are not corrected, but for those."""
+
+    network: Callable[[], onnx.ModelProto]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+SMALL = {"settings": {"crossbar": "64x64", "grid": "1x2"}, "packing": "never"}
+
+NETWORKS = {
+    "residual": Example(residual),
+    "large": Example(large),
+    "recurrent": Example(recurrent),
+    "elementwise": Example(elementwise),
+    "copied": Example(residual, {"optimize": "throughput"}),
+    "shared": Example(residual, {"settings": {"crossbar": "64x64"}, "optimize": "throughput"}),
+    "few": Example(residual, {"settings": {"grid": "2x2"}, "optimize": "throughput"}),
+    "chained": Example(residual, {**SMALL, "chips": "auto"}),
+    "rounds": Example(residual, {**SMALL, "chips": 1, "reload": True}),
+    "regrouped": Example(uneven, {"settings": {"crossbar": "64x64"}, "packing": "densest"}),
+    "ranges": Example(depthwise, {"optimize": "latency"}),
+    "corrected": Example(residual, {"correction": "bias"}),
 }
 
 
 @cache
 def compiled(name: str) -> Image:
-    """The program of a network, with offsets that calibration data do not change."""
+    """The program of an example."""
+    example = NETWORKS[name]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return anacc.compile(NETWORKS[name](), correction="none").image
+        options = {"correction": "none", **example.options}
+        return anacc.compile(example.network(), **options).image
 
 
 def saved(name: str, folder: Path) -> Path:
-    """The file of a network."""
+    """The file of the network of an example."""
     path = folder / f"{name}.onnx"
-    onnx.save(NETWORKS[name](), path)
+    onnx.save(NETWORKS[name].network(), path)
     return path

@@ -10,6 +10,7 @@ from anacc.errors import ProgramError
 from anacc.program.check import check
 from anacc.program.image import Image
 from anacc.verification.check import verify
+from tests.verification import mapper_damages, resource_damages  # noqa: F401 - add to DAMAGES
 from tests.verification.damages import DAMAGES
 from tests.verification.networks import NETWORKS, compiled, saved
 

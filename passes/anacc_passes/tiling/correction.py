@@ -75,3 +75,10 @@ def correction(
     middle = mean(error)
     variance = mean(np.square(error - middle)) / divisor
     return factor, np.where(usable, shrunk(middle, variance), 0.0)
+
+
+def stated(added: Array) -> dict[str, tuple[float, ...]]:
+    """The attribute that says what corrections added to the offsets; none if nothing."""
+    if not added.any():
+        return {}
+    return {"correction": tuple(float(f"{value:.5g}") for value in added.tolist())}

@@ -19,7 +19,7 @@ from anacc_passes.binary16 import binary16, headroom
 from anacc_passes.ranges import LARGEST_CODE
 from anacc_passes.regions import Region
 from anacc_passes.tiling.builder import Builder
-from anacc_passes.tiling.correction import correction
+from anacc_passes.tiling.correction import correction, stated
 from anacc_passes.tiling.full_scale import Driven, choose
 from anacc_passes.tiling.samples import Vectors
 
@@ -291,7 +291,9 @@ def _fill(
         for item in inputs
         for a, b in [item.rows]
     ]
-    tiles, ldpu = _corrected(builder, tiles, ldpu)
+    tiles, corrected = _corrected(builder, tiles, ldpu)
+    added = (corrected.offset - ldpu.offset) / ldpu.result_scale
+    ldpu = corrected
     ldpu = _with_zero_points(ldpu, tiles)
     gain = _gain(tiles, ldpu)
     unit = ldpu.result_scale * gain
@@ -326,6 +328,7 @@ def _fill(
                     "gain": gain if last else 1.0,
                     **({} if tile.snr is None else {"snr": tile.snr}),
                     **({} if tile.copies == 1 else {"copies": tile.copies}),
+                    **(stated(added[chosen]) if offset else {}),
                 },
             )
 
