@@ -33,11 +33,12 @@ class Samples:
 
     Attributes:
         module: layer level.
-        values: what its crossbars take, by name, as ONNX Runtime computed it: samples first.
+        values: what its crossbars take, by name, as ONNX Runtime computed it, in pieces (not put
+            together, which would copy them): samples first.
     """
 
     module: Module
-    values: Feed
+    values: Mapping[str, Sequence[npt.NDArray[np.float32]]]
 
     @classmethod
     def of(cls, module: Module, feeds: Sequence[Feed]) -> Samples:
@@ -53,12 +54,7 @@ class Samples:
         ]
         # What ONNX cannot compute (a step within a node, data without samples) is not there.
         known = [name for name in names if parts and name in parts[0]]
-        if len(parts) == 1:
-            return cls(module, {name: parts[0][name] for name in known})  # not copied
-        # Of one value after the other the parts go, so that hardly anything is there twice.
-        return cls(
-            module, {name: np.concatenate([part.pop(name) for part in parts]) for name in known}
-        )
+        return cls(module, {name: [part[name] for part in parts] for name in known})
 
     def holds(self, value: str) -> bool:
         """Whether a value is known."""
@@ -72,10 +68,12 @@ class Samples:
             layout: the order of its elements.
             scale: real value of one code.
         """
-        array = self.values[value].reshape(-1, *layout.dims)
-        moved = array.transpose(0, *(axis + 1 for axis in layout.permutation))
-        shape = (len(moved), layout.tokens, layout.token_size)
-        return self._codes(value, moved, scale).reshape(shape)
+        axes = (0, *(axis + 1 for axis in layout.permutation))
+        shape = (-1, layout.tokens, layout.token_size)
+        pieces = [piece.reshape(-1, *layout.dims) for piece in self.values[value]]
+        return np.concatenate(
+            [self._codes(value, each.transpose(axes), scale).reshape(shape) for each in pieces]
+        )
 
     def vectors(
         self,
@@ -129,7 +127,7 @@ class Samples:
         return np.where(elements < 0, np.float32(fill), found)
 
     def _samples(self, value: str, layout: Layout) -> int:
-        return self.values[value].size // math.prod(layout.dims)
+        return sum(piece.size for piece in self.values[value]) // math.prod(layout.dims)
 
     def _taken(
         self,
@@ -146,13 +144,19 @@ class Samples:
 
         Args:
             value, layout, scale, factors: as for `vectors`.
-            samples, elements: of the sample the element (token * token size + place within the
-                token), in shapes that are broadcast together.
+            samples: numbers of samples, shape (n, 1).
+            elements: of each some elements, shape (n, m): token * token size + place within it.
         """
-        array, dims = self.values[value], layout.dims
+        pieces, dims = self.values[value], layout.dims
         count = math.prod(dims)
         order = np.arange(count).reshape(dims).transpose(layout.permutation).reshape(-1)
-        found = array.reshape(-1, count)[samples, order[elements]]
+        places, found = order[elements], np.empty(elements.shape, pieces[0].dtype)
+        first = 0
+        for piece in pieces:
+            array = piece.reshape(-1, count)
+            inside = np.flatnonzero((first <= samples) & (samples < first + len(array)))
+            found[inside] = array[samples[inside] - first, places[inside]]
+            first += len(array)
         if factors is not None:
             found = found / factors[elements % layout.token_size]
         return self._codes(value, found, scale)
