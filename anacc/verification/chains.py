@@ -63,7 +63,12 @@ def chains(
         body = image.code.streams[tile.stream].body
         blocks = [integer(s.instr, "weight") for s in steps(body) if s.instr.op == "program"]
         made = results(image, tile.stream, blocks[0])
-        if made is not None and made.forms and blocks[0] in regions:
+        fits = made is not None and all(
+            len(factor) in (1, _width(tile))
+            for form in made.forms.values()
+            for factor in form.values()
+        )
+        if made is not None and made.forms and fits and blocks[0] in regions:
             found[tile.stream] = tile, blocks[0], made
     given: dict[int, list[_Given]] = {stream: [] for stream in found}
     missing: Counter[int] = Counter()  # how much of what a tile gives was not followed yet

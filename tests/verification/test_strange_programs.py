@@ -16,7 +16,7 @@ from anacc.program.check import check
 from anacc.program.image import Image
 from anacc.verification.check import verify
 from anacc.verification.summary import as_data, as_lines
-from tests.verification.edits import with_origin
+from tests.verification.edits import instructions, stream_named, with_operand, with_origin
 from tests.verification.networks import compiled, saved
 
 NUMBERS = [-1, 0, 1, 2, 3, 7, 64, 255, 2**16, 2**20, 2**24, 2**31 - 1, 2**31, 2**40, 2**62]
@@ -88,6 +88,16 @@ def test_changed_programs_are_judged(name: str, tmp_path: Path) -> None:
             assert as_data(findings)
         judged += 1
     assert judged >= 3
+
+
+def test_blocks_of_other_layers_are_judged(tmp_path: Path) -> None:
+    image, model = compiled("residual"), saved("residual", tmp_path)
+    for layer in ("first", "second", "grouped", "last"):
+        number = stream_named(image, f"{layer} rows")
+        (program,) = instructions(image.code.streams[number], "program")
+        for block in range(len(image.code.weights)):
+            findings = verify(with_operand(image, number, "program", 0, block), model)
+            assert bool(findings.faults) == (block != program.operands[0])
 
 
 def _set(image: Image, table: str, key: str, value: Any) -> Image:
