@@ -38,12 +38,12 @@ from anacc.streaming import check_states
 from anacc.targets import configure, load_target
 from anacc_backends.decisions import conversion_warnings, table_warnings
 from anacc_backends.emit import Origin, emit
-from anacc_passes.crossbars import PACKINGS
 from anacc_passes.infrastructure import IMPORT, PassTiming, run_pipeline
-from anacc_passes.link_bound import link_warnings
-from anacc_passes.link_report import link_report
+from anacc_passes.packing.crossbars import PACKINGS
 from anacc_passes.ranges import METHODS
 from anacc_passes.replicate import OBJECTIVES
+from anacc_passes.routing.bound import link_warnings
+from anacc_passes.routing.report import link_report
 from anacc_passes.tiling.correction import METHODS as CORRECTIONS
 
 SYNTHETIC_SAMPLES = 16
@@ -108,7 +108,8 @@ def compile_image(
         packing: `auto`, `always`, `never` or `densest`; see `anacc_passes.place`.
         correction: `none`, `bias` or `bias+range`; see `anacc_passes.tiling.correction`.
         row_copies: `auto` or `never`: whether rows that a tile leaves free hold copies of its rows.
-        chips: how many chips there are, or `auto`: as many as it takes; see `anacc_passes.chips`.
+        chips: how many chips there are, or `auto`: as many as it takes; see
+            `anacc_passes.chips.divide`.
         reload: program crossbars anew between rounds, where the chips do not hold the model.
         optimize: `throughput`, `latency` or `area`, see `anacc_passes.replicate`; None: no layer is
             copied.

@@ -4,7 +4,7 @@
 - rectangles: tiles of nearly equal size, packed as rectangles (`--packing always`);
 - densest: layers cut for packing (`--packing densest`);
 - strips: the proven least number for strips of these heights, cut between any columns
-  (`anacc_passes.strips`); the certificate is exact;
+  (`anacc_passes.packing.strips`); the certificate is exact;
 - cells: the cells of all strips over those of a crossbar: no packing of them can do with fewer.
 
 Weights are random, and nothing depends on them.  No calibration is needed up to the cut.
@@ -30,10 +30,10 @@ from anacc_passes.cut_layers import regions, strips_of, usual_tiles
 from anacc_passes.fuse import Fuse
 from anacc_passes.integers import Integers
 from anacc_passes.normalise import Normalise
-from anacc_passes.packing import Rect, pack
+from anacc_passes.packing.rectangles import Rect, pack
+from anacc_passes.packing.strips import divide
 from anacc_passes.pair import Pair
 from anacc_passes.partition import Partition
-from anacc_passes.strips import divide
 from anacc_passes.tabulate import Tabulate
 from bench.shapes import build
 

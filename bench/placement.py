@@ -24,11 +24,11 @@ from anacc.pipeline import PassOptions, pipeline
 from anacc.targets import Target, load_target
 from anacc.targets.load import target_from_data, target_to_data
 from anacc_passes.infrastructure import run_pipeline
-from anacc_passes.link_bound import busiest_link
-from anacc_passes.link_report import link_report
 from anacc_passes.place import Place
 from anacc_passes.placement_report import placement_report
 from anacc_passes.route import Route
+from anacc_passes.routing.bound import busiest_link
+from anacc_passes.routing.report import link_report
 
 MODELS = ("mobilenet-v2@12x12", "bert-base@36x36")
 EFFORTS = (0, 1, 2, 3)

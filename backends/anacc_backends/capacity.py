@@ -16,7 +16,7 @@ from math import prod
 
 from anacc.ir import Module, Op
 from anacc.ir.chip_rules import channel
-from anacc_passes.sites import round_of
+from anacc_passes.routing.sites import round_of
 
 
 def capacities(module: Module, default: int) -> dict[str, int]:

@@ -13,10 +13,10 @@ from anacc.targets import Target
 from anacc_backends.nodes import node_table
 from anacc_backends.performance import performance
 from anacc_backends.traffic import border_traffic
-from anacc_passes.chip_report import chip_report
-from anacc_passes.link_bound import busiest_link
-from anacc_passes.link_report import link_report
+from anacc_passes.chips.report import chip_report
 from anacc_passes.placement_report import placement_report
+from anacc_passes.routing.bound import busiest_link
+from anacc_passes.routing.report import link_report
 
 
 def mapping(module: Module, target: Target, warnings: tuple[str, ...]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from anacc_backends.emission.core import emit_tile
 from anacc_backends.emission.gdpu import emit_pointwise
 from anacc_backends.emission.host import Borders, emit_host, emit_input, emit_output
 from anacc_backends.emission.stream import FORMATS, Emission, StreamWriter
-from anacc_passes.sites import round_of
+from anacc_passes.routing.sites import round_of
 
 _ON_CHIP: dict[str, Callable[[Emission, Op, StreamWriter], None]] = {
     "tile": emit_tile,

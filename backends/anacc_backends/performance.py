@@ -23,10 +23,10 @@ from anacc.ir.cells import CELLS
 from anacc.ir.chip_rules import channel
 from anacc.targets import Target
 from anacc_backends.latency import Pace, latency, rounds
-from anacc_passes.loads import Room
+from anacc_passes.copies.sharing import slowest_bound
+from anacc_passes.packing.loads import Room
 from anacc_passes.replicate import layers_of
-from anacc_passes.sharing import slowest_bound
-from anacc_passes.sites import round_of
+from anacc_passes.routing.sites import round_of
 
 MODES = {1: "1-phase", 4: "4-phase"}
 
@@ -40,7 +40,7 @@ def performance(module: Module, target: Target, link_load: Mapping[str, Any]) ->
     Args:
         module: placed and routed.
         target: the chip.
-        link_load: what `anacc_passes.link_report.link_report` returned.
+        link_load: what `anacc_passes.routing.report.link_report` returned.
 
     Returns:
         - `slowest_ns`: MVM time of the busiest core; `slowest`: its `unit` and `layers`.
@@ -89,8 +89,8 @@ def _bound(module: Module, target: Target, tiles: Sequence[Op], cores: int) -> f
     """MVM time in ns that the busiest core has at least.
 
     Of the work in R rounds on C cores, that of one core in one round is that of one of C * R cores
-    that are programmed once, which `anacc_passes.sharing.slowest_bound` bounds; and no core of C
-    does less than all MVMs over C.
+    that are programmed once, which `anacc_passes.copies.sharing.slowest_bound` bounds; and no core
+    of C does less than all MVMs over C.
     """
     if not tiles:
         return 0.0

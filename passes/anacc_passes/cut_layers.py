@@ -11,7 +11,7 @@ few steps as can be.  Here cells are what counts:
    groups a strip waste less and take more products one after another: as few are taken as leave
    the layer no slower than the slowest dense one, and not below a fourth (`MOST_PRODUCTS`) of what
    fits.
-3. Columns are cut where strips fill crossbars (`anacc_passes.strips`, with a proven bound).
+3. Columns are cut where strips fill crossbars (`anacc_passes.packing.strips`, with a proven bound).
 
 Layers that feed a GDPU that is wired to their core, and recurrent layers, keep their tiles.
 """
@@ -28,11 +28,11 @@ from anacc.ir.cells import CELLS
 from anacc.ir.module import AttributeValue
 from anacc.mapping_file import MappingFile
 from anacc.targets import Target
-from anacc_passes.gate_matrices import gate_matrices
-from anacc_passes.mapped import regions_of
-from anacc_passes.packing import Rect, pack
-from anacc_passes.regions import ATTRIBUTE, Region, as_attribute
-from anacc_passes.strips import divide, pour
+from anacc_passes.given.gate_matrices import gate_matrices
+from anacc_passes.given.mapped import regions_of
+from anacc_passes.packing.rectangles import Rect, pack
+from anacc_passes.packing.regions import ATTRIBUTE, Region, as_attribute
+from anacc_passes.packing.strips import divide, pour
 from anacc_passes.tiling.blocks import groups_together
 from anacc_passes.tiling.builder import balanced, bounds
 from anacc_passes.units import GDPU, is_elementwise, unit_of

@@ -5,8 +5,8 @@ tiles of one core and round do not overlap; where a core is wired only to the GD
 column, a tile that feeds a GDPU lies in that column.  Ops of later rounds have a `round`, and where
 several chips or rounds read the windows of a gather, each has a copy of it.  Nothing else changes.
 
-0. Where one chip is not enough, ops are divided over chips and rounds (`anacc_passes.chips`); each
-   chip of each round then is placed by itself.
+0. Where one chip is not enough, ops are divided over chips and rounds
+   (`anacc_passes.chips.divide`); each chip of each round then is placed by itself.
 1. Ops of GDPUs get theirs, which ties the tiles that feed them to a column (`anacc_passes.wiring`).
 2. Tiles share crossbars as the packing policy says (`Place.packing`).  Tiles on one core run one
    after another: sharing saves cores and costs time.
@@ -24,14 +24,14 @@ from dataclasses import dataclass, replace
 from anacc.errors import CompileError, UsageError
 from anacc.ir import Module, Op
 from anacc.targets import Target
-from anacc_passes.chips import Pack, Packed, divide
-from anacc_passes.crossbars import PACKINGS, packed, policies, size_of, ties
+from anacc_passes.chips.divide import Pack, Packed, divide
+from anacc_passes.chips.refusal import refusal
+from anacc_passes.chips.windows import copied
 from anacc_passes.floorplan import EFFORTS, floorplan
-from anacc_passes.packing import Spot
-from anacc_passes.refusal import refusal
-from anacc_passes.traffic import Unit, traffic
+from anacc_passes.packing.crossbars import PACKINGS, packed, policies, size_of, ties
+from anacc_passes.packing.rectangles import Spot
+from anacc_passes.routing.traffic import Unit, traffic
 from anacc_passes.units import CORE, GDPU
-from anacc_passes.windows import copied
 from anacc_passes.wiring import Wiring, runs_on, tied_groups, wire
 
 _BRIDGE_KINDS = ("gather", "regroup", "merge")
@@ -55,9 +55,9 @@ class Place:
         reload: whether crossbars may be programmed anew, where the chips do not hold the model.
         pinned: whether the number of the crossbar of a tile that has one is that of its core.
         objective: with `throughput`, tiles share cores so that the slowest core does as little as
-            is found (`anacc_passes.loads`), unless `packing` is `never`.  With `latency`, they
-            have cores of their own, or if there are too few, share as with `throughput`.  With
-            `area`, they share as with `always`.
+            is found (`anacc_passes.packing.loads`), unless `packing` is `never`.  With `latency`,
+            they have cores of their own, or if there are too few, share as with `throughput`.
+            With `area`, they share as with `always`.
     """
 
     target: Target
@@ -206,7 +206,7 @@ def _pinned(
 
     The crossbars of settled tiles are cores of the target, and fit the wiring.  There is a free
     core for each of the others: crossbars that are tied to a grid column, settled ones among them,
-    are no more than its rows (`anacc_passes.crossbars`), and come first.
+    are no more than its rows (`anacc_passes.packing.crossbars`), and come first.
     """
     fixed = {
         spot.crossbar for index, spot in spots.items() if "crossbar" in module.ops[index].attributes

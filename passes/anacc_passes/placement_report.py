@@ -7,10 +7,10 @@ from typing import Any
 
 from anacc.ir import Module, Op
 from anacc.targets import Target
-from anacc_passes.crossbars import products_of, size_of
 from anacc_passes.floorplan.report import placement_bounds
-from anacc_passes.packing import lower_bound
-from anacc_passes.sites import chip_of, chips_of, round_of
+from anacc_passes.packing.crossbars import products_of, size_of
+from anacc_passes.packing.rectangles import lower_bound
+from anacc_passes.routing.sites import chip_of, chips_of, round_of
 
 
 def placement_report(module: Module, target: Target) -> dict[str, Any]:

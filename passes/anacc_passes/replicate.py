@@ -5,8 +5,8 @@ times; each copy has a bridge stream that reads its own positions, and a `merge`
 back into order.  No bit of any result changes.
 
 1. `throughput`: as many copies of each layer as make the slowest stage of the pipeline as fast as
-   can be found (`anacc_passes.sharing`; with a core for each tile, `anacc_passes.replication`,
-   which is exact).
+   can be found (`anacc_passes.copies.sharing`; with a core for each tile,
+   `anacc_passes.copies.replication`, which is exact).
 2. `latency`: the least time of a sample that goes through one layer after another, then the
    slowest stage: exactly with a core for each tile, unless what `throughput` finds on shared
    cores is faster.
@@ -26,12 +26,12 @@ from anacc.errors import UsageError
 from anacc.ir import Module
 from anacc.ir.chip_rules import replica
 from anacc.targets import Target
-from anacc_passes.copying import with_copies
-from anacc_passes.crossbars import size_of
-from anacc_passes.grouping import can_be_copied, groups, readers_of
-from anacc_passes.loads import Room
-from anacc_passes.replication import Split, balance
-from anacc_passes.sharing import Layer, serial_time, share
+from anacc_passes.copies.copying import with_copies
+from anacc_passes.copies.grouping import can_be_copied, groups, readers_of
+from anacc_passes.copies.replication import Split, balance
+from anacc_passes.copies.sharing import Layer, serial_time, share
+from anacc_passes.packing.crossbars import size_of
+from anacc_passes.packing.loads import Room
 from anacc_passes.wiring import wire
 
 OBJECTIVES = ("throughput", "latency", "area")

@@ -10,10 +10,10 @@ from anacc.ir import Module
 from anacc.targets import Target
 from anacc_backends.latency import Pace, latency, rounds
 from anacc_backends.performance import performance
-from anacc_passes.link_report import link_report
 from anacc_passes.place import Place
 from anacc_passes.replicate import Replicate
 from anacc_passes.route import Route
+from anacc_passes.routing.report import link_report
 from tests.passes.chips import Chip, target
 
 MVM, BRIDGE = 520.0, 487.0  # ns, of a product in 4 phases and of a token on the bridge

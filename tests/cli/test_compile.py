@@ -17,7 +17,7 @@ import anacc
 from anacc.cli.compile import CALIBRATION_METHODS, CORRECTIONS, PACKINGS
 from anacc.errors import AnaccError, CompileError, FeedError, MappingError, TargetError, UsageError
 from anacc.targets import load_target
-from anacc_passes import crossbars
+from anacc_passes.packing import crossbars
 from anacc_passes.ranges import METHODS
 from anacc_passes.tiling import correction
 from tests.cli import sample

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from anacc.errors import CompileError
 from anacc.ir import Module, Op, verify
 from anacc.targets import Target, programming_time
-from anacc_passes.chip_report import chip_report
-from anacc_passes.link_report import link_report
-from anacc_passes.links import links
+from anacc_passes.chips.report import chip_report
 from anacc_passes.place import Place
 from anacc_passes.placement_report import core_of
 from anacc_passes.route import Route
-from anacc_passes.sites import chip_of, chips_of, round_of
+from anacc_passes.routing.links import links
+from anacc_passes.routing.report import link_report
+from anacc_passes.routing.sites import chip_of, chips_of, round_of
 from tests.passes.chips import Chip, target
 from tests.passes.golden_text import check as check_golden
 from tests.passes.test_place import apart, tiles

@@ -7,10 +7,10 @@ from itertools import combinations, pairwise, product
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anacc_passes.cut import UNIT, cut, numbered
-from anacc_passes.cut_bound import traffic_bound
-from anacc_passes.refine import Parts
-from anacc_passes.stream_graph import Net, crossings
+from anacc_passes.chips.bound import traffic_bound
+from anacc_passes.chips.cut import UNIT, cut, numbered
+from anacc_passes.chips.refine import Parts
+from anacc_passes.chips.stream_graph import Net, crossings
 from tests.work import work
 
 WEIGHTS = st.lists(st.integers(0, 4), min_size=1, max_size=9)

@@ -10,7 +10,7 @@ from anacc.ir import Module
 from anacc.ir.parse import parse_module
 from anacc.mapping_file import read_mapping
 from anacc_passes.cut_layers import Cut
-from anacc_passes.regions import Region, of_layer
+from anacc_passes.packing.regions import Region, of_layer
 from anacc_passes.tiling.blocks import blocks_of_regions
 from tests.passes.chips import target
 

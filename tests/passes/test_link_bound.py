@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anacc_passes.link_bound import least_busy, link_warnings, shared
-from anacc_passes.link_report import link_report
 from anacc_passes.place import Place
 from anacc_passes.route import Route
+from anacc_passes.routing.bound import least_busy, link_warnings, shared
+from anacc_passes.routing.report import link_report
 from tests.passes.chips import Chip, target
 
 

@@ -25,9 +25,9 @@ from anacc.mapping_file import (
     read_mapping,
 )
 from anacc_passes.fuse import Fuse
-from anacc_passes.mapped import Matrix, check_cover, regions_of
+from anacc_passes.given.mapped import Matrix, check_cover, regions_of
+from anacc_passes.packing.regions import Region, Regions
 from anacc_passes.partition import Partition
-from anacc_passes.regions import Region, Regions
 from tests.passes.chips import target
 from tests.performer import LAYER, PUBLISHED, model, published
 
@@ -370,7 +370,7 @@ def some_regions(draw: st.DrawFn) -> tuple[Matrix, list[Region]]:
 
 
 def covers(matrix: Matrix, regions: list[Region]) -> bool:
-    """Rule 4 of `anacc_passes.mapped`, cell by cell."""
+    """Rule 4 of `anacc_passes.given.mapped`, cell by cell."""
     size = matrix.group * matrix.rows
     count = np.zeros((size, size), int)
     block = np.arange(matrix.group)

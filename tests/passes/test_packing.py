@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from anacc_passes.packing import Rect, Spot, lower_bound, pack
+from anacc_passes.packing.rectangles import Rect, Spot, lower_bound, pack
 
 ROWS, COLUMNS = 16, 12
 RECTS = st.lists(st.builds(Rect, st.integers(1, ROWS), st.integers(1, COLUMNS)), max_size=24)

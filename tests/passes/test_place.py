@@ -12,8 +12,8 @@ import anacc_passes.floorplan.first as first
 from anacc.errors import CompileError, UsageError
 from anacc.ir import Module, Op
 from anacc.targets import Target
-from anacc_passes.crossbars import PACKINGS, size_of
 from anacc_passes.floorplan import Grid
+from anacc_passes.packing.crossbars import PACKINGS, size_of
 from anacc_passes.place import Place
 from anacc_passes.placement_report import core_of, placement_report
 from tests.passes.chips import Chip, target

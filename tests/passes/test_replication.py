@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import anacc_passes.replication as replication
-from anacc_passes.replication import Split, Stage, balance, fractional_bound, splits
+import anacc_passes.copies.replication as replication
+from anacc_passes.copies.replication import Split, Stage, balance, fractional_bound, splits
 
 COUNTS = st.lists(st.integers(1, 12), min_size=0, max_size=3).map(tuple)
 STAGES = st.lists(

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from anacc.errors import CompileError
 from anacc.ir import Module, Op, verify
 from anacc.targets import Target
-from anacc_passes.link_report import link_report
-from anacc_passes.links import Link, links
 from anacc_passes.place import Place
 from anacc_passes.route import Route
-from anacc_passes.router import Router
+from anacc_passes.routing.links import Link, links
+from anacc_passes.routing.report import link_report
+from anacc_passes.routing.router import Router
 from tests.passes.chips import Chip, target
 from tests.passes.golden_text import check as check_golden
 

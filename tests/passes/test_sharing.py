@@ -9,10 +9,10 @@ from math import prod
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anacc_passes.loads import Item, Room, pack_balanced, pack_within
-from anacc_passes.packing import Rect, Spot
-from anacc_passes.replication import Split
-from anacc_passes.sharing import Layer, serial_time, share, slowest_bound
+from anacc_passes.copies.replication import Split
+from anacc_passes.copies.sharing import Layer, serial_time, share, slowest_bound
+from anacc_passes.packing.loads import Item, Room, pack_balanced, pack_within
+from anacc_passes.packing.rectangles import Rect, Spot
 
 ROOM = Room(3, 8, 8)
 RECTS = st.builds(Rect, st.integers(1, 8), st.integers(1, 8))

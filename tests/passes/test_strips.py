@@ -9,7 +9,7 @@ from itertools import combinations
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from anacc_passes.strips import Piece, Zones, divide, pour
+from anacc_passes.packing.strips import Piece, Zones, divide, pour
 
 ROWS, COLUMNS = 16, 12
 STRIPS = st.lists(st.tuples(st.integers(1, ROWS), st.integers(1, 30)), max_size=20)

@@ -14,7 +14,7 @@ from anacc.ir import Op
 from anacc.ir.module import AttributeValue
 from anacc.ir.parse import parse_module
 from anacc_passes.cut_layers import Cut
-from anacc_passes.regions import Region, as_attribute
+from anacc_passes.packing.regions import Region, as_attribute
 from anacc_passes.tile import Tile
 from anacc_passes.tiling.blocks import blocks
 from anacc_passes.tiling.builder import Builder, balanced, bounds

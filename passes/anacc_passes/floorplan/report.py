@@ -9,7 +9,7 @@ from anacc.targets import Target
 from anacc_passes.floorplan.bound import distance_bound
 from anacc_passes.floorplan.flows import Flows
 from anacc_passes.floorplan.grid import Grid
-from anacc_passes.traffic import placed_traffic
+from anacc_passes.routing.traffic import placed_traffic
 
 
 def placement_bounds(module: Module, target: Target) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import networkx as nx
 import numpy as np
 
 from anacc.errors import IrError
-from anacc_passes.regions import Region
+from anacc_passes.packing.regions import Region
 from anacc_passes.tiling.builder import balanced, bounds
 from anacc_passes.tiling.matrix import FloatArray, Piece
 

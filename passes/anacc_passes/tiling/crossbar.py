@@ -19,7 +19,7 @@ import numpy as np
 
 from anacc.errors import IrError
 from anacc.ir import Op
-from anacc_passes.regions import of_layer
+from anacc_passes.packing.regions import of_layer
 from anacc_passes.tiling.blocks import Block, blocks, blocks_of_regions
 from anacc_passes.tiling.builder import Builder, Tokens, balanced, bounds
 from anacc_passes.tiling.layout import Layout, Nest, is_convolution, natural

@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from anacc.targets.adc import AdcSettings
 from anacc_passes.binary16 import binary16, headroom
+from anacc_passes.packing.regions import Region
 from anacc_passes.ranges import LARGEST_CODE
-from anacc_passes.regions import Region
 from anacc_passes.tiling.builder import Builder
 from anacc_passes.tiling.correction import correction, stated
 from anacc_passes.tiling.full_scale import Driven, choose

@@ -11,7 +11,6 @@ from anacc.ir import Op
 from anacc.ir.cells import INITIAL_C, INITIAL_H
 from anacc.ir.module import AttributeValue
 from anacc_passes.binary16 import binary16
-from anacc_passes.gate_matrices import direction_name, matrix_name
 from anacc_passes.gates import (
     HIDDEN,
     INPUT,
@@ -21,7 +20,8 @@ from anacc_passes.gates import (
     functions_of_gates,
     on_gdpu,
 )
-from anacc_passes.regions import of_matrix
+from anacc_passes.given.gate_matrices import direction_name, matrix_name
+from anacc_passes.packing.regions import of_matrix
 from anacc_passes.tiling.builder import Builder, Tokens, balanced, bounds
 from anacc_passes.tiling.crossbar import codes_of, row_tiles, whole_parts
 from anacc_passes.tiling.direction import Direction, columns_of

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from anacc.errors import CompileError
 from anacc.ir import Module
 from anacc.targets import Target
-from anacc_passes.packing import Spot
+from anacc_passes.packing.rectangles import Spot
 
 LAYERS_NAMED = 5
 """How many layers the error names."""

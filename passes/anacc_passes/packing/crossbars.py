@@ -14,8 +14,8 @@ import networkx as nx
 from anacc.ir import Module, Op
 from anacc.ir.chip_rules import channel
 from anacc.targets import Target
-from anacc_passes.loads import Item, Room, pack_balanced
-from anacc_passes.packing import Rect, Spot, pack
+from anacc_passes.packing.loads import Item, Room, pack_balanced
+from anacc_passes.packing.rectangles import Rect, Spot, pack
 from anacc_passes.wiring import Wiring
 
 PACKINGS = ("auto", "always", "never", "densest")

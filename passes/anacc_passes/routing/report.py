@@ -8,9 +8,9 @@ from typing import Any
 from anacc.ir import Module, Op
 from anacc.ir.chip_rules import channel
 from anacc.targets import Target
-from anacc_passes.links import BITS, Node, links, numbers
-from anacc_passes.router import Router
-from anacc_passes.sites import chip_of, chips_of, meet, node_of, on_links, values_of
+from anacc_passes.routing.links import BITS, Node, links, numbers
+from anacc_passes.routing.router import Router
+from anacc_passes.routing.sites import chip_of, chips_of, meet, node_of, on_links, values_of
 
 
 def link_report(module: Module, target: Target) -> dict[str, Any]:

@@ -8,7 +8,8 @@ j mod r2, so that
 
     f_l(r) = min over r1 * r2 <= r of ceil(n0 / r1) * ceil(n1 / r2) * (rounds of inner loops).
 
-Here each tile of each copy has a core of its own; `anacc_passes.sharing` packs them together.
+Here each tile of each copy has a core of its own; `anacc_passes.copies.sharing` packs them
+together.
 """
 
 from __future__ import annotations

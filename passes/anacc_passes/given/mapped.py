@@ -31,9 +31,9 @@ from anacc.mapping_file import (
     layer_type,
 )
 from anacc.targets import Target
-from anacc_passes.gate_matrices import gate_matrices
-from anacc_passes.matching import Layer, match
-from anacc_passes.regions import Region, Regions
+from anacc_passes.given.gate_matrices import gate_matrices
+from anacc_passes.given.matching import Layer, match
+from anacc_passes.packing.regions import Region, Regions
 
 Span = tuple[int, int]
 

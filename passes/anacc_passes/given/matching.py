@@ -25,7 +25,7 @@ from anacc.frontend.parameters import Parameters, parameters_of
 from anacc.ir import Module, Op
 from anacc.ir.cells import CELLS
 from anacc.mapping_file import MappingFile, layer_names
-from anacc_passes.gate_matrices import gate_matrices
+from anacc_passes.given.gate_matrices import gate_matrices
 
 NAMES_LISTED = 5
 """How many layers of the model the error of an unknown name lists."""

@@ -1,8 +1,8 @@
 """Cutting a sequence into parts of bounded weight, exactly.
 
 A boundary at a position costs what crosses there, whatever the other boundaries are: where things
-have a first and a last position, as the nets of `anacc_passes.stream_graph` do, the sum over all
-boundaries is values times boundaries between both.  So the least cost is a shortest path [1]_:
+have a first and a last position, as the nets of `anacc_passes.chips.stream_graph` do, the sum over
+all boundaries is values times boundaries between both.  So the least cost is a shortest path [1]_:
 with f(k, j) that of the first j things in k parts,
 
     f(k, j) = crossing(j) + min over i < j, weight(i ... j) <= capacity of f(k - 1, i)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from anacc.targets import Target
-from anacc_passes.packing import Rect, Spot
+from anacc_passes.packing.rectangles import Rect, Spot
 
 
 @dataclass(frozen=True)

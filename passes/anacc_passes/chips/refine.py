@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from anacc_passes.stream_graph import Net
+from anacc_passes.chips.stream_graph import Net
 
 ROUNDS = 8
 """How often each node may be looked at."""

@@ -7,10 +7,10 @@ from typing import Any
 
 from anacc.ir import Module, Op
 from anacc.targets import Target, programming_time
-from anacc_passes.chips import contracted, group_numbers
-from anacc_passes.cut_bound import traffic_bound
-from anacc_passes.sites import between_chips, chip_of, chips_of, round_of
-from anacc_passes.stream_graph import HOST, StreamGraph, stream_graph, values_of
+from anacc_passes.chips.bound import traffic_bound
+from anacc_passes.chips.divide import contracted, group_numbers
+from anacc_passes.chips.stream_graph import HOST, StreamGraph, stream_graph, values_of
+from anacc_passes.routing.sites import between_chips, chip_of, chips_of, round_of
 
 
 def chip_report(module: Module, target: Target) -> dict[str, Any]:

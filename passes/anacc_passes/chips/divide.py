@@ -5,8 +5,8 @@ A model that all chips together cannot hold runs in rounds (`--reload`): the cro
 programmed anew when the whole batch has passed through a round.
 
 1. The streams are cut into as few rounds as hold them, and each round into chips
-   (`anacc_passes.cut`): least traffic first, then balance.  A recurrence stays in one round.
-2. Single nodes then move where less is left to cross (`anacc_passes.refine`).
+   (`anacc_passes.chips.cut`): least traffic first, then balance.  A recurrence stays in one round.
+2. Single nodes then move where less is left to cross (`anacc_passes.chips.refine`).
 3. What tiles need of a chip is known only when they are packed: the share of a crossbar that each
    takes is that in a packing of the whole model, and, where a chip turns out too small for what it
    was given, that in a packing of those tiles; then the cut is made again.
@@ -20,10 +20,10 @@ from dataclasses import dataclass, replace
 
 from anacc.ir import Module
 from anacc.targets import Target
-from anacc_passes.cut import UNIT, cut, numbered
-from anacc_passes.refine import Parts
-from anacc_passes.stream_graph import Net, StreamGraph, crossings, stream_graph
-from anacc_passes.windows import Site
+from anacc_passes.chips.cut import UNIT, cut, numbered
+from anacc_passes.chips.refine import Parts
+from anacc_passes.chips.stream_graph import Net, StreamGraph, crossings, stream_graph
+from anacc_passes.chips.windows import Site
 
 ATTEMPTS = 24
 """Cuts that are tried until each chip holds what it was given."""

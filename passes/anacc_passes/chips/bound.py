@@ -28,7 +28,7 @@ import numpy.typing as npt
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components, maximum_flow
 
-from anacc_passes.stream_graph import Net
+from anacc_passes.chips.stream_graph import Net
 
 ROOTS = 5
 """Roots that are tried: of so many stretches of equal weight, the node that most could flow to."""

@@ -2,8 +2,8 @@
 
 1. A node is an op, or ops that stay together: a column of row tiles that pass a partial sum on, if
    one chip has a core for each; and what `anacc_passes.wiring` ties to one grid column.
-2. Gathers that run wherever they are read (`anacc_passes.windows`) are in no node: who reads them
-   reads what they take.
+2. Gathers that run wherever they are read (`anacc_passes.chips.windows`) are in no node: who reads
+   them reads what they take.
 3. A net is a channel: it has the nodes that write and read it.  What the host writes or reads
    crosses no chip, so nets leave the host out; dependencies do not.
 4. Nodes stand in an order in which each comes behind those that it depends on, and nodes that
@@ -23,7 +23,7 @@ import networkx as nx
 from anacc.ir import Module, Op
 from anacc.ir.chip_rules import channel
 from anacc.targets import Target
-from anacc_passes.windows import widening
+from anacc_passes.chips.windows import widening
 from anacc_passes.wiring import tied_groups
 
 HOST = ("input", "output", "host")

@@ -1,7 +1,7 @@
 """Copies of a layer: its tiles several times, each with some of the positions.
 
 Positions are the rounds of nested loops; along each loop there are some copies, and round i is copy
-i mod ways (`anacc_passes.replication`).  So whatever a nest of loops addresses with affine
+i mod ways (`anacc_passes.copies.replication`).  So whatever a nest of loops addresses with affine
 strides, a copy addresses with a base and strides of its own.
 """
 
@@ -14,7 +14,7 @@ from math import prod
 
 from anacc.ir import Channel, Module, Op, Value
 from anacc.ir.chip_rules import channel
-from anacc_passes.grouping import Group
+from anacc_passes.copies.grouping import Group
 from anacc_passes.tiling.layout import Nest, row_major
 
 

@@ -18,9 +18,9 @@ from typing import Any
 from anacc.ir import Module
 from anacc.ir.chip_rules import channel
 from anacc.targets import Target
-from anacc_passes.links import BITS
-from anacc_passes.sites import chips_of
-from anacc_passes.traffic import Sent, Unit, sent
+from anacc_passes.routing.links import BITS
+from anacc_passes.routing.sites import chips_of
+from anacc_passes.routing.traffic import Sent, Unit, sent
 
 
 def busiest_link(module: Module, target: Target, busiest_ns: float) -> dict[str, Any]:

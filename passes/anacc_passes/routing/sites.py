@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from anacc.ir import Module, Op
 from anacc.ir.chip_rules import channel
-from anacc_passes.links import Node
+from anacc_passes.routing.links import Node
 
 
 def chips_of(module: Module) -> int:

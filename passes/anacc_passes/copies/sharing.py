@@ -1,8 +1,8 @@
 """Copies of layers that share cores, so that the slowest core has little to do.
 
 Each tile of each copy is a rectangle with a load, its matrix-vector products (MVMs) per sample; the
-core with the largest sum of loads is the slowest stage of the pipeline (`anacc_passes.loads`).
-What is found here is compared with lower bounds.
+core with the largest sum of loads is the slowest stage of the pipeline
+(`anacc_passes.packing.loads`).  What is found here is compared with lower bounds.
 """
 
 from __future__ import annotations
@@ -12,9 +12,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
-from anacc_passes.loads import KEYS, Item, Room, few_labels, in_order, pack_balanced, pack_in
-from anacc_passes.packing import Rect, lower_bound
-from anacc_passes.replication import Split, Stage, balance, fewest
+from anacc_passes.copies.replication import Split, Stage, balance, fewest
+from anacc_passes.packing.loads import (
+    KEYS,
+    Item,
+    Room,
+    few_labels,
+    in_order,
+    pack_balanced,
+    pack_in,
+)
+from anacc_passes.packing.rectangles import Rect, lower_bound
 
 MAX_ROUNDS = 24
 """How often layers that do not fit get finer copies, for one order of packing."""
@@ -73,7 +81,7 @@ def slowest_bound(layers: Sequence[Layer], room: Room) -> int:
     With at most N MVMs a core, a layer has at least r_l(N) copies, and their tiles need cores:
 
     1. sum of all MVMs / N, for copies share the positions of a layer and none is done twice;
-    2. as many as their rectangles need at least (`anacc_passes.packing.lower_bound`);
+    2. as many as their rectangles need at least (`anacc_passes.packing.rectangles.lower_bound`);
     3. one for each tile beside which no other fits, and sum of the others' MVMs / N.
 
     All three descend with N, so that the least N with which none exceeds the cores is a bound.
@@ -127,7 +135,7 @@ def share(layers: Sequence[Layer], room: Room) -> tuple[Split, ...] | None:
     For N MVMs a core, each layer has as few copies as have at most N positions.  Layers of which a
     tile finds no place get more copies, with fewer positions, which fill what is left of cores; so
     on until all fit.  Bisection over N, from `slowest_bound` to what a core for each tile takes
-    (`anacc_passes.replication.balance`, the exact optimum of that).
+    (`anacc_passes.copies.replication.balance`, the exact optimum of that).
 
     Returns:
         A split for each layer, or None if even one copy of each is not found to fit.

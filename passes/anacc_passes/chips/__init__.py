@@ -1,0 +1,1 @@
+"""Several chips, and several rounds of one."""

@@ -1,0 +1,1 @@
+"""Copies of layers: how many, and how they share the positions."""

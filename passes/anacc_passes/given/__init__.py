@@ -1,0 +1,1 @@
+"""Mappings that a user gives, held to the model."""

@@ -1,0 +1,1 @@
+"""What crosses links, and which ones."""
