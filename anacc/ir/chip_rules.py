@@ -23,6 +23,12 @@ def channel(module: Module, name: str) -> Channel:
     return found
 
 
+def values_of(module: Module, name: str) -> int:
+    """Values of a channel per sample."""
+    kind = channel(module, name)
+    return kind.tokens * kind.token_size
+
+
 def infer_regroup(module: Module, op: Op) -> tuple[Type | None, ...]:
     """Operands and results are the same tokens, cut otherwise."""
     parts = [channel(module, name) for name in op.operands]

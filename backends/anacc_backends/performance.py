@@ -20,7 +20,7 @@ from typing import Any
 
 from anacc.ir import Module, Op
 from anacc.ir.cells import CELLS
-from anacc.ir.chip_rules import channel
+from anacc.ir.chip_rules import channel, values_of
 from anacc.targets import Target
 from anacc_backends.latency import Pace, latency, rounds
 from anacc_passes.copies.sharing import slowest_bound
@@ -138,7 +138,7 @@ def _busiest(kind: str, times: Mapping[str, float], names: Mapping[str, list[str
 def _pace(module: Module, op: Op, target: Target) -> Pace:
     """By all figures of the target.  A core's LDPU works on one product while the next one runs."""
     if op.kind in ("input", "output", "host"):
-        values = sum(_values(module, name) for name in (*op.operands, *op.results) if name)
+        values = sum(values_of(module, name) for name in (*op.operands, *op.results) if name)
         rate, fixed = target.host.values_per_ns.value, target.host.transfer_latency.value
         return Pace(fixed + values / rate, 0.0) if values else Pace(0.0, 0.0)
     digital = _digital(module, op, target)
@@ -191,11 +191,6 @@ def _tokens(module: Module, op: Op) -> int:
 
 def _columns(module: Module, op: Op) -> int:
     return channel(module, next(name for name in op.results if name)).token_size
-
-
-def _values(module: Module, name: str) -> int:
-    kind = channel(module, name)
-    return kind.tokens * kind.token_size
 
 
 def _chip(op: Op) -> str:

@@ -24,9 +24,10 @@ from dataclasses import dataclass, replace
 
 from anacc.ir import Module
 from anacc.ir.chip_ops import CELLS
+from anacc.ir.chip_rules import values_of
 from anacc.targets import Target
 from anacc_passes.routing.router import Router
-from anacc_passes.routing.sites import chips_of, values_of
+from anacc_passes.routing.sites import chips_of
 
 _ROUTED = ("tile", "regroup", "gather", "merge", "pointwise", *CELLS)
 

@@ -22,7 +22,7 @@ import networkx as nx
 from anacc.errors import CompileError
 from anacc.ir import Module, Op
 from anacc.ir.chip_ops import CELLS
-from anacc.ir.chip_rules import channel
+from anacc.ir.chip_rules import values_of
 from anacc.targets import Target
 from anacc_passes.units import GDPU, unit_of
 
@@ -174,9 +174,7 @@ def _makers_of(op: Op, makers: Mapping[str, int]) -> list[int]:
 
 def _values(module: Module, op: Op) -> int:
     """Elements that an op takes per sample, its main operand's."""
-    name = next(name for name in op.operands if name.startswith("%"))
-    kind = channel(module, name)
-    return kind.tokens * kind.token_size
+    return values_of(module, next(name for name in op.operands if name.startswith("%")))
 
 
 def _origin(op: Op) -> str:

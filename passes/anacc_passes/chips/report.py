@@ -6,10 +6,11 @@ from collections import Counter, defaultdict
 from typing import Any
 
 from anacc.ir import Module, Op
+from anacc.ir.chip_rules import values_of
 from anacc.targets import Target, programming_time
 from anacc_passes.chips.bound import traffic_bound
 from anacc_passes.chips.divide import contracted, group_numbers
-from anacc_passes.chips.stream_graph import HOST, StreamGraph, stream_graph, values_of
+from anacc_passes.chips.stream_graph import HOST, StreamGraph, stream_graph
 from anacc_passes.routing.sites import between_chips, chip_of, chips_of, round_of
 
 

@@ -21,7 +21,7 @@ from itertools import accumulate
 import networkx as nx
 
 from anacc.ir import Module, Op
-from anacc.ir.chip_rules import channel
+from anacc.ir.chip_rules import values_of
 from anacc.targets import Target
 from anacc_passes.chips.windows import widening
 from anacc_passes.wiring import tied_groups
@@ -229,9 +229,3 @@ def _nets(module: Module, ranks: Mapping[int, int]) -> Iterable[Net]:
     for name, nodes in ends.items():
         if len(nodes) > 1:
             yield Net(values_of(module, name), tuple(sorted(nodes)))
-
-
-def values_of(module: Module, name: str) -> int:
-    """Values of a channel per sample."""
-    kind = channel(module, name)
-    return kind.tokens * kind.token_size

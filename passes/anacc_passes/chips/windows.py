@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from anacc.ir import Module, Op
-from anacc.ir.chip_rules import channel
+from anacc.ir.chip_rules import values_of
 
 Site = tuple[int, int]
 """A round and a chip."""
@@ -90,5 +90,4 @@ def _new(name: str, values: Mapping[str, object]) -> str:
 
 
 def _values(module: Module, names: Sequence[str]) -> int:
-    kinds = [channel(module, name) for name in names if name.startswith("%")]
-    return sum(kind.tokens * kind.token_size for kind in kinds)
+    return sum(values_of(module, name) for name in names if name.startswith("%"))

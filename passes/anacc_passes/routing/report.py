@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from anacc.ir import Module, Op
-from anacc.ir.chip_rules import channel
+from anacc.ir.chip_rules import channel, values_of
 from anacc.targets import Target
 from anacc_passes.routing.links import BITS, Node, links, numbers
 from anacc_passes.routing.router import Router
-from anacc_passes.routing.sites import chip_of, chips_of, meet, node_of, on_links, values_of
+from anacc_passes.routing.sites import chip_of, chips_of, meet, node_of, on_links
 
 
 def link_report(module: Module, target: Target) -> dict[str, Any]:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 from anacc.errors import CompileError
 from anacc.ir import Module, Op
+from anacc.ir.chip_rules import values_of
 from anacc.targets import Target
 from anacc_passes.routing.links import Node, cores_of, numbers, text_of
-from anacc_passes.routing.sites import between_chips, chip_of, meet, node_of, on_links, values_of
+from anacc_passes.routing.sites import between_chips, chip_of, meet, node_of, on_links
 
 TURNS_TRIED = 16
 """Links of a transfer up to which all places for its turns are tried, not only the corners."""

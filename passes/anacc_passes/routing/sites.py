@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from anacc.ir import Module, Op
-from anacc.ir.chip_rules import channel
 from anacc_passes.routing.links import Node
 
 
@@ -44,9 +43,3 @@ def meet(op: Op, other: Op) -> bool:
     """Whether values go from one op to the other over links: both on chips, in the same round."""
     on_chips = "host" not in (node_of(op)[0], node_of(other)[0])
     return on_chips and round_of(op) == round_of(other)
-
-
-def values_of(module: Module, name: str) -> int:
-    """Values of a channel per sample."""
-    kind = channel(module, name)
-    return kind.tokens * kind.token_size

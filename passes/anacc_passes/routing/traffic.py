@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from anacc.ir import Module, Op
-from anacc.ir.chip_rules import channel
+from anacc.ir.chip_rules import values_of
 from anacc.targets import Target
 from anacc_passes.floorplan.traffic import Pull, Traffic, Transfer
 
@@ -81,11 +81,9 @@ def sent(module: Module, units: Sequence[Unit | None]) -> Iterator[Sent]:
             partial = op.kind == "tile" and position == PARTIAL
             before = found.get((name, unit))
             if before is None or (partial and not before.partial):
-                kind = channel(module, name)
                 from_tile = module.ops[maker].kind == "tile"
-                found[name, unit] = Sent(
-                    name, kind.tokens * kind.token_size, source, unit, partial, from_tile
-                )
+                values = values_of(module, name)
+                found[name, unit] = Sent(name, values, source, unit, partial, from_tile)
     yield from found.values()
 
 
