@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from bench.cases import CASES, ENGINES, LIMIT, ROOT
+from bench.markers import replace_between
 from bench.results import CaseResult, Limits, Ratio, Results, Spread
 
 PAGE = ROOT / "docs" / "performance.md"
@@ -123,12 +124,7 @@ def update_page(results: Results, page: Path = PAGE) -> None:
     Raises:
         ValueError: the page does not have each marker once.
     """
-    text = page.read_text(encoding="utf-8")
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end or BEGIN in after or END in before + after:
-        raise ValueError(f"{page.name} does not have the markers {BEGIN} and {END} once")
-    page.write_text(f"{before}{BEGIN}\n\n{markdown(results)}\n{END}{after}", encoding="utf-8")
+    replace_between(page, BEGIN, END, markdown(results))
 
 
 def markdown(results: Results) -> str:

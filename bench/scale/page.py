@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.cases import ROOT
+from bench.markers import replace_between
 from bench.scale.plot import Panel, picture
 from bench.scale.records import MEBIBYTE, Compilation, Results, growth
 
@@ -76,12 +77,7 @@ def write(results: Results, page: Path = PAGE, svg: Path = PICTURE) -> None:
     Raises:
         ValueError: the page does not have each marker once.
     """
-    text = page.read_text(encoding="utf-8")
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end or BEGIN in after or END in before + after:
-        raise ValueError(f"{page.name} does not have the markers {BEGIN} and {END} once")
-    page.write_text(f"{before}{BEGIN}\n\n{markdown(results)}\n{END}{after}", encoding="utf-8")
+    replace_between(page, BEGIN, END, markdown(results))
     panels = []
     for name, title in FAMILIES.items():
         points = family(results, name)

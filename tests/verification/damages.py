@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from anacc.program.image import Image
-from anacc.program.model import Access, Const, Instr, Loop, Node, Slice
+from anacc.program.model import Access, Const, Instr, Node, Slice
 from tests.verification.edits import (
     instructions,
     stream_named,
@@ -23,6 +23,7 @@ from tests.verification.edits import (
     with_operand,
     with_origin,
     with_stream,
+    without_last_position,
 )
 
 
@@ -181,16 +182,7 @@ def product_one_row_too_low(image: Image) -> Image:
 @damage("residual", "coverage")
 def last_position_left_out(image: Image) -> Image:
     """The result of the last but one position stands for the last one too."""
-    number = stream_named(image, "first rows")
-
-    def change(body: tuple[Node, ...]) -> tuple[Node, ...]:
-        *before, loop = body
-        if not isinstance(loop, Loop):
-            raise TypeError(loop)
-        moves = [n for n in loop.body if isinstance(n, Instr) and n.op in ("recv", "send")]
-        return (*before, replace(loop, count=loop.count - 1, sequential=True), *moves)
-
-    return with_body(image, number, change)
+    return without_last_position(image, stream_named(image, "first rows"))
 
 
 @damage("residual", "crossbar", model=False, loads=False)

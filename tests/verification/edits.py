@@ -34,6 +34,27 @@ def with_body(
     return with_stream(image, number, body=change(image.code.streams[number].body))
 
 
+def without_last_position(image: Image, number: int) -> Image:
+    """A program of which a stream takes and sends all its tokens, but computes one fewer: the last
+    result stands for two."""
+
+    def change(body: tuple[Node, ...]) -> tuple[Node, ...]:
+        *before, loop = body
+        if not isinstance(loop, Loop):
+            raise TypeError(loop)
+        moves = [n for n in loop.body if isinstance(n, Instr) and n.op in ("recv", "send")]
+        return (*before, replace(loop, count=loop.count - 1, sequential=True), *moves)
+
+    return with_body(image, number, change)
+
+
+def with_target(image: Image, section: str, key: str, value: Any) -> Image:
+    """A program for a target of which one value is another."""
+    target = copy.deepcopy(image.manifest.target)
+    target[section][key]["value"] = value
+    return replace(image, manifest=image.manifest.model_copy(update={"target": target}))
+
+
 def rewritten(body: tuple[Node, ...], rewrite: Rewrite) -> tuple[Node, ...]:
     """A body of which each instruction is replaced by some."""
     found: list[Node] = []

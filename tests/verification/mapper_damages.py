@@ -16,6 +16,7 @@ from tests.verification.edits import (
     with_channel,
     with_operand,
     with_stream,
+    without_last_position,
 )
 
 # Copies.
@@ -54,15 +55,7 @@ def copy_does_the_positions_of_another(image: Image) -> Image:
 def copy_leaves_a_position_out(image: Image) -> Image:
     """The result before stands for it, so that the merge still gets all tokens."""
     number = stream_named(image, "second rows 36:72 columns 0:8 copy 1")
-
-    def change(body: tuple[Node, ...]) -> tuple[Node, ...]:
-        *before, loop = body
-        if not isinstance(loop, Loop):
-            raise TypeError(loop)
-        moves = [n for n in loop.body if isinstance(n, Instr) and n.op in ("recv", "send")]
-        return (*before, replace(loop, count=loop.count - 1, sequential=True), *moves)
-
-    return with_body(image, number, change)
+    return without_last_position(image, number)
 
 
 @damage("shared", "coverage", model=False)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import copy
-from dataclasses import replace
-
 from anacc.program.image import Image
 from anacc.program.model import Unit
 from tests.verification.damages import damage, received
-from tests.verification.edits import instructions, stream_named, with_channel, with_stream
+from tests.verification.edits import (
+    instructions,
+    stream_named,
+    with_channel,
+    with_stream,
+    with_target,
+)
 
 
 @damage("large", "link", model=False)
@@ -31,9 +34,7 @@ def route_with_a_detour(image: Image) -> Image:
 
 @damage("large", "link", model=False)
 def link_slower_than_the_slowest_stage(image: Image) -> Image:
-    target = copy.deepcopy(image.manifest.target)
-    target["links"]["values_per_ns"]["value"] = 0.05
-    return replace(image, manifest=image.manifest.model_copy(update={"target": target}))
+    return with_target(image, "links", "values_per_ns", 0.05)
 
 
 @damage("recurrent", "link", model=False)
@@ -44,9 +45,7 @@ def chunk_on_a_gdpu_of_another_column(image: Image) -> Image:
 
 @damage("recurrent", "unit", model=False)
 def more_hidden_units_than_a_gdpu_has(image: Image) -> Image:
-    target = copy.deepcopy(image.manifest.target)
-    target["gdpu"]["hidden_units"]["value"] = 59
-    return replace(image, manifest=image.manifest.model_copy(update={"target": target}))
+    return with_target(image, "gdpu", "hidden_units", 59)
 
 
 @damage("elementwise", "deadlock", model=False)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from anacc.targets import Target
-from anacc_passes.packing.rectangles import Rect, Spot
+from anacc_passes.packing.rectangles import Free, Rect, Spot, left_free
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,9 @@ class Room:
 
 @dataclass
 class _Core:
-    """A core under construction: its maximal free rectangles (row, column, row end, column end)."""
+    """A core under construction: its maximal free rectangles."""
 
-    free: list[tuple[int, int, int, int]]
+    free: list[Free]
     label: int | None = None
 
     def corner(self, rect: Rect) -> tuple[int, int] | None:
@@ -68,35 +68,11 @@ class _Core:
         best = min(
             (
                 (min(r1 - r0 - rect.rows, c1 - c0 - rect.columns), r0, c0)
-                for r0, c0, r1, c1 in self.free
-                if r1 - r0 >= rect.rows and c1 - c0 >= rect.columns
+                for r0, c0, r1, c1 in (free for free in self.free if free.fits(rect))
             ),
             default=None,
         )
         return None if best is None else best[1:]
-
-    def take(self, row: int, column: int, rect: Rect) -> None:
-        """Use the cells of a rectangle with its first cell there."""
-        row_end, column_end = row + rect.rows, column + rect.columns
-        parts: dict[tuple[int, int, int, int], None] = {}
-        for r0, c0, r1, c1 in self.free:
-            if row >= r1 or row_end <= r0 or column >= c1 or column_end <= c0:
-                parts[r0, c0, r1, c1] = None
-                continue
-            for part in ((r0, c0, row, c1), (row_end, c0, r1, c1), (r0, c0, r1, column),
-                         (r0, column_end, r1, c1)):  # fmt: skip
-                if part[0] < part[2] and part[1] < part[3]:
-                    parts[part] = None
-        self.free = [a for a in parts if not any(b != a and _holds(b, a) for b in parts)]
-
-
-def _holds(outer: tuple[int, int, int, int], inner: tuple[int, int, int, int]) -> bool:
-    return (
-        outer[0] <= inner[0]
-        and outer[1] <= inner[1]
-        and outer[2] >= inner[2]
-        and outer[3] >= inner[3]
-    )
 
 
 @dataclass
@@ -127,7 +103,7 @@ class _Packer:
                 return self._put(item, number, corner)
         if opened == self.room.cores or item.load > self.limit:
             return None
-        self.cores.append(_Core([(0, 0, self.room.rows, self.room.columns)]))
+        self.cores.append(_Core([Free(0, 0, self.room.rows, self.room.columns)]))
         if item.label is not None and not self._open_to(self.cores[-1], item.label):
             return None
         return self._put(item, opened, (0, 0))
@@ -140,7 +116,9 @@ class _Packer:
 
     def _put(self, item: Item, number: int, corner: tuple[int, int]) -> Spot:
         core = self.cores[number]
-        core.take(*corner, item.rect)
+        row, column = corner
+        used = Free(row, column, row + item.rect.rows, column + item.rect.columns)
+        core.free = left_free(core.free, used)
         self.loads[number] -= item.load
         self.cells[number] -= item.rect.rows * item.rect.columns
         if item.label is not None and core.label is None:

@@ -8,8 +8,9 @@ rows are inputs and columns outputs.  No choice depends on anything but the argu
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -31,8 +32,7 @@ class Spot:
     column: int
 
 
-@dataclass(frozen=True)
-class _Free:
+class Free(NamedTuple):
     """A free rectangle: rows [row, row_end), columns [column, column_end)."""
 
     row: int
@@ -40,7 +40,8 @@ class _Free:
     row_end: int
     column_end: int
 
-    def holds(self, other: _Free) -> bool:
+    def holds(self, other: Free) -> bool:
+        """Whether the other one lies inside it."""
         return (
             self.row <= other.row
             and self.column <= other.column
@@ -49,11 +50,12 @@ class _Free:
         )
 
     def fits(self, rect: Rect) -> bool:
+        """Whether it has room for a rectangle."""
         return (
             self.row_end - self.row >= rect.rows and self.column_end - self.column >= rect.columns
         )
 
-    def without(self, used: _Free) -> list[_Free]:
+    def without(self, used: Free) -> list[Free]:
         """The maximal rectangles of what is left when `used` is taken away."""
         if (
             used.row >= self.row_end
@@ -63,29 +65,30 @@ class _Free:
         ):
             return [self]
         parts = (
-            _Free(self.row, self.column, used.row, self.column_end),
-            _Free(used.row_end, self.column, self.row_end, self.column_end),
-            _Free(self.row, self.column, self.row_end, used.column),
-            _Free(self.row, used.column_end, self.row_end, self.column_end),
+            Free(self.row, self.column, used.row, self.column_end),
+            Free(used.row_end, self.column, self.row_end, self.column_end),
+            Free(self.row, self.column, self.row_end, used.column),
+            Free(self.row, used.column_end, self.row_end, self.column_end),
         )
         return [p for p in parts if p.row < p.row_end and p.column < p.column_end]
+
+
+def left_free(free: Iterable[Free], used: Free) -> list[Free]:
+    """All maximal free rectangles of a crossbar, of those that it had, when `used` is taken."""
+    unique = list(dict.fromkeys(part for each in free for part in each.without(used)))
+    return [
+        part
+        for part in unique
+        if not any(other is not part and other.holds(part) for other in unique)
+    ]
 
 
 @dataclass
 class _Crossbar:
     """A crossbar under construction; `label` is that of the rectangles on it, None while open."""
 
-    free: list[_Free]
+    free: list[Free]
     label: int | None = None
-
-    def take(self, used: _Free) -> None:
-        parts = [part for free in self.free for part in free.without(used)]
-        unique = list(dict.fromkeys(parts))
-        self.free = [
-            part
-            for part in unique
-            if not any(other is not part and other.holds(part) for other in unique)
-        ]
 
 
 class _Spaces:
@@ -99,7 +102,7 @@ class _Spaces:
         self.lines: dict[int, list[int]] = {}  # of each crossbar
         self.unused = list(range(63, -1, -1))
 
-    def set(self, number: int, free: Sequence[_Free]) -> None:
+    def set(self, number: int, free: Sequence[Free]) -> None:
         """Replace the rectangles of a crossbar."""
         lines = self.lines.pop(number, [])
         self.table[lines] = 0
@@ -163,13 +166,13 @@ class _Packer:
     def put(self, spot: Spot, rect: Rect) -> None:
         """Lay a rectangle where its place is settled."""
         while len(self.crossbars) <= spot.crossbar:
-            crossbar = _Crossbar([_Free(0, 0, self.rows, self.columns)])
+            crossbar = _Crossbar([Free(0, 0, self.rows, self.columns)])
             self.spaces.set(len(self.crossbars), crossbar.free)
             self.crossbars.append(crossbar)
         crossbar = self.crossbars[spot.crossbar]
         end = spot.row + rect.rows, spot.column + rect.columns
-        crossbar.take(_Free(spot.row, spot.column, *end))
-        crossbar.free = [free for free in crossbar.free if free.fits(self.least)]
+        free = left_free(crossbar.free, Free(spot.row, spot.column, *end))
+        crossbar.free = [each for each in free if each.fits(self.least)]
         self.spaces.set(spot.crossbar, crossbar.free)
 
 
